@@ -12,18 +12,19 @@
 
 #include "lib/lib.h"
 
-enum opt_type {		     /* type of the field at `offset` */
-		OPT_FLAG,    /* bool */
-		OPT_COUNTER, /* unsigned int; each use adds one (-vv) */
-		OPT_U64,     /* uint64_t */
-		OPT_SIZE,    /* uint64_t bytes; suffixes K M G T */
-		OPT_SECONDS, /* uint64_t nanoseconds; given in seconds, fractions allowed */
-		OPT_MS,	     /* uint64_t nanoseconds; given in whole milliseconds */
-		OPT_PERCENT, /* double, ratio 0..1; given in percent, fractions allowed */
-		OPT_PIDS,    /* struct opt_pids; repeated uses add up */
-		OPT_STRING,  /* char *, owned by the config, NULL unless given */
-		OPT_LIST,    /* struct opt_list; one element per use */
-		OPT_ENUM,    /* int, index into `names` */
+/* type of the field at `offset` */
+enum opt_type {
+	OPT_FLAG,    /* bool */
+	OPT_COUNTER, /* unsigned int; each use adds one (-vv) */
+	OPT_U64,     /* uint64_t */
+	OPT_SIZE,    /* uint64_t bytes; suffixes K M G T */
+	OPT_SECONDS, /* uint64_t nanoseconds; given in seconds, fractions allowed */
+	OPT_MS,	     /* uint64_t nanoseconds; given in whole milliseconds */
+	OPT_PERCENT, /* double, ratio 0..1; given in percent, fractions allowed */
+	OPT_PIDS,    /* struct opt_pids; repeated uses add up */
+	OPT_STRING,  /* char *, owned by the config, NULL unless given */
+	OPT_LIST,    /* struct opt_list; one element per use */
+	OPT_ENUM,    /* int, index into `names` */
 };
 
 struct opt_pids {
@@ -42,13 +43,20 @@ struct opt {
 	enum opt_type type;
 	size_t offset; /* of the field, from the start of the group's struct */
 	const char *metavar;
-	const char *help; /* one sentence; %s is not expanded; the default is appended */
-	const char
-		*fallback; /* default as a user would type it, parsed like input; or NULL: zero */
-	uint64_t min,
-		max; /* for U64, SIZE, SECONDS and MS in the unit of the field; max 0: no limit */
+	const char *help;     /* one sentence; --help appends the words and the default */
+	const char *fallback; /* default, as a user would type it; NULL: zero */
+	/* Limits of what a user types, in the unit of the field. */
+	uint64_t min;
+	uint64_t max;		  /* 0: no limit */
 	const char *const *names; /* OPT_ENUM: NULL-terminated */
 };
+
+/* A row; fallback, min, max and names follow as designated initializers where needed. */
+#define OPT_ROW(name_, short_, type_, offset_, metavar_, help_, ...)                   \
+	{                                                                              \
+		.name = name_, .short_name = short_, .type = type_, .offset = offset_, \
+		.metavar = metavar_, .help = help_, ##__VA_ARGS__                      \
+	}
 
 /* Rows under one heading of --help. */
 struct opt_group {
@@ -88,6 +96,12 @@ int opts_parse(const struct opts_spec *s, int argc, char **argv, void *cfg, char
 /* Frees what the parser allocated in *cfg. */
 void opts_deinit(const struct opts_spec *s, void *cfg);
 
+/* The address of the field a row of group g fills in cfg. */
+static inline void *opt_field(const struct opt_group *g, const struct opt *o, void *cfg)
+{
+	return (char *)cfg + g->offset + o->offset;
+}
+
 /* Writes the --help page: usage, options by group, examples. 0 or the negative errno of the write.
  */
 int opts_help(const struct opts_spec *s, FILE *out);
@@ -98,6 +112,9 @@ int opts_help(const struct opts_spec *s, FILE *out);
  */
 int opts_each(const struct opts_spec *s, const void *cfg,
 	      int (*fn)(const struct opt *o, const void *field, void *arg), void *arg);
+
+/* Writes a bash completion script for all commands. 0 or the negative errno of the write. */
+int opts_completion(const struct opts_spec *const *specs, size_t n, FILE *out);
 
 /* printf into fresh memory for check(): returns err, or -ENOMEM. */
 int opts_fail(int err, char **ret_msg, const char *fmt, ...) _printf_(3, 4);

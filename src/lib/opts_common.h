@@ -45,16 +45,12 @@ extern const struct opt_group opts_targets, opts_run, opts_report, opts_stacks;
 #define OPTS_PROGRAM .takes_program = true, .program_offset = offsetof(struct common_opts, program)
 
 /* One row each; `words` is a NULL-terminated array of names, `first` the default. */
-#define OPT_SORT(words, first)                                                   \
-	{                                                                        \
-		"sort", 0, OPT_ENUM, offsetof(struct common_opts, sort), "KEY",  \
-			"Order of the report, largest first", first, 0, 0, words \
-	}
-#define OPT_BY(words, first)                                                        \
-	{                                                                           \
-		"by", 0, OPT_ENUM, offsetof(struct common_opts, by), "VIEW",        \
-			"What one row of the report stands for", first, 0, 0, words \
-	}
+#define OPT_SORT(words, first)                                                  \
+	OPT_ROW("sort", 0, OPT_ENUM, offsetof(struct common_opts, sort), "KEY", \
+		"Order of the rows, largest first", .fallback = first, .names = words)
+#define OPT_BY(words, first)                                                 \
+	OPT_ROW("by", 0, OPT_ENUM, offsetof(struct common_opts, by), "VIEW", \
+		"What one row stands for", .fallback = first, .names = words)
 
 /* Exactly one of -p, --cgroup, --all and a program: 0, or -EINVAL with *ret_msg. */
 int opts_check_targets(const struct common_opts *c, char **ret_msg);

@@ -20,14 +20,15 @@ struct frame {
 	bool inlined;
 };
 
-enum stack_status { /* same order as the BPF side's WALK_* */
-		    STACK_COMPLETE,
-		    STACK_DEPTH,
-		    STACK_NO_MAPPING,
-		    STACK_NO_ROW,
-		    STACK_UNSUPPORTED,
-		    STACK_FAULT,
-		    STACK_NONE, /* stack could not be kept; counted as a loss */
+/* same order as the BPF side's WALK_* */
+enum stack_status {
+	STACK_COMPLETE,
+	STACK_DEPTH,
+	STACK_NO_MAPPING,
+	STACK_NO_ROW,
+	STACK_UNSUPPORTED,
+	STACK_FAULT,
+	STACK_NONE, /* stack could not be kept; counted as a loss */
 };
 
 struct block {

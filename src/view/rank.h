@@ -12,21 +12,23 @@
 
 #include "lib/snapshot.h"
 
-enum rank_key { /* all descending */
-		RANK_BYTES,
-		RANK_COUNT,
-		RANK_AGE,  /* age_max_ns where blocks were walked, else age_mean_ns */
-		RANK_RATE, /* net calls per second: alloc_rate - free_rate */
+/* all descending */
+enum rank_key {
+	RANK_BYTES,
+	RANK_COUNT,
+	RANK_AGE,  /* age_max_ns where blocks were walked, else age_mean_ns */
+	RANK_RATE, /* net calls per second: alloc_rate - free_rate */
 };
 
-enum { /* what makes two rows one */
-       RANK_PID = 1,
-       RANK_TID = 2,
-       RANK_STACK = 4,
-       RANK_KIND = 8,
-       RANK_BY_STACK = RANK_PID | RANK_KIND | RANK_STACK,
-       RANK_BY_THREAD = RANK_PID | RANK_TID | RANK_KIND | RANK_STACK,
-       RANK_BY_PROCESS = RANK_PID,
+/* what makes two rows one */
+enum {
+	RANK_PID = 1,
+	RANK_TID = 2,
+	RANK_STACK = 4,
+	RANK_KIND = 8,
+	RANK_BY_STACK = RANK_PID | RANK_KIND | RANK_STACK,
+	RANK_BY_THREAD = RANK_PID | RANK_TID | RANK_KIND | RANK_STACK,
+	RANK_BY_PROCESS = RANK_PID,
 };
 
 struct rank;
