@@ -20,6 +20,7 @@ struct view_config {
 		*folded;   /* file rewritten by each report; "-": to out instead of text; or NULL */
 	bool show_blocks;  /* -a */
 	bool show_process; /* more than one process may appear */
+	bool totals;	   /* rows are sums of a process: no stacks (--by process) */
 	const char *noun;  /* what the rows are: "stacks", "processes"; NULL: "stacks" */
 };
 
@@ -66,8 +67,7 @@ struct view_call { /* -t: one traced call */
 
 struct view_end {
 	uint64_t time_ns, ticks, duration_ns, events;
-	double tracing_cpu_ratio; /* CPU time in probes per CPU time of the targets; < 0: not known
-				   */
+	double tracing_cpu_ratio; /* CPU seconds in probes per second; < 0: not known */
 	bool has_program;
 	int wait_status; /* of the program, as waitpid() gave it */
 };
