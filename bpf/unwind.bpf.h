@@ -91,6 +91,8 @@ NO_PRIVATE_STACK_ARRAY(unwind_no_tail);
 #define walk_row(k)		  ((struct unwind_row *)bpf_map_lookup_elem(&unwind_rows, &(k)))
 #define walk_rule(k)		  ((struct unwind_rule *)bpf_map_lookup_elem(&unwind_rules, &(k)))
 
+#define WALK_STEP __noinline
+
 #define WALK_MAX_URETPROBES 64 /* MAX_URETPROBE_DEPTH of the kernel */
 
 struct walk;
@@ -124,13 +126,6 @@ static __always_inline __u64 walk_untramp(struct walk *w)
 	return 0;
 }
 
-__noinline int walk_step(struct walk *w)
-{
-	if (!w) /* a global function is verified for any argument */
-		return WALK_FAULT;
-	return walk_step_body(w);
-}
-
 /* From plain registers, at any instruction (page faults, samples). slice: may be NULL. */
 static __always_inline void walk_start_regs(struct walk *w, const struct walk_regs *regs,
 					    const struct unwind_slice *slice)
@@ -162,30 +157,6 @@ static __always_inline void walk_start(struct walk *w, struct pt_regs *ctx,
 	w->is_ra = is_return;
 	if (is_return)
 		w->slot = WALK_AARCH64 ? regs.sp : regs.sp - 8;
-}
-
-/*
- * Walks to the end. pcs: room for UNWIND_MAX_FRAMES, leaf first; NULL computes the
- * hash only. Return addresses are given raw, the first frame too if is_return.
- */
-static __always_inline void walk_run(struct walk *w, __u64 *pcs)
-{
-	w->status = WALK_DEPTH;
-	for (__u32 i = 0; i < UNWIND_MAX_FRAMES; i++) {
-		int status;
-
-		if (i >= unwind_cfg.max_frames || (i && unwind_cfg.mode == UNWIND_NONE))
-			break;
-		status = walk_step(w);
-		if (pcs)
-			pcs[i] = w->cur;
-		walk_mix(w);
-		w->n = i + 1;
-		if (status != WALK_MORE) {
-			w->status = status;
-			break;
-		}
-	}
 }
 
 #endif

@@ -11,6 +11,7 @@
  *					element k of a table, or NULL
  *	walk_untramp(w)			what a pending uretprobe hides at w->pc, or 0
  *	WALK_AARCH64			0 or 1
+ *	WALK_STEP			linkage of walk_step()
  *
  * Ordinary frames cost one read of user memory. The frame pointer and the auxiliary
  * register are lazy: a rule only moves the address where they are saved, which is read
@@ -324,14 +325,17 @@ walk_leave_by_rule(struct walk *w, const struct unwind_rule *r, __u64 pc)
 /*
  * From the frame in *w to its caller: WALK_MORE, or the final enum walk_status. w->cur
  * becomes the address to report for this frame, also with a final status. Global in
- * BPF, that is verified once, on its own; inlined into the loop it exceeds the
- * verifier's million instructions.
+ * BPF, that is verified once, on its own (for any argument, hence the test); inlined
+ * into the loop it exceeds the verifier's million instructions.
  */
-static inline __attribute__((always_inline)) int walk_step_body(struct walk *w)
+WALK_STEP int walk_step(struct walk *w)
 {
 	const struct unwind_rule *r;
-	__u64 pc = w->pc - w->is_ra, hidden;
+	__u64 pc, hidden;
 
+	if (!w)
+		return WALK_FAULT;
+	pc = w->pc - w->is_ra;
 	w->cur = w->pc;
 	if (w->entry)
 		return walk_leave_entry(w);
@@ -381,6 +385,31 @@ walk_init(struct walk *w, const struct walk_regs *regs, const struct unwind_slic
 	w->tramp = WALK_TRAMP_UNKNOWN;
 	if (slice)
 		w->slice = *slice;
+}
+
+/*
+ * Walks to the end. pcs: room for UNWIND_MAX_FRAMES, leaf first; NULL computes the
+ * hash only. Return addresses are given raw, the first frame too if is_return.
+ */
+static inline __attribute__((always_inline)) void walk_run(struct walk *w, __u64 *pcs)
+{
+	w->status = WALK_DEPTH;
+	for (__u32 i = 0; i < UNWIND_MAX_FRAMES; i++) {
+		int status;
+
+		if (i >= unwind_cfg.max_frames)
+			break;
+		w->cur = w->pc;
+		status = unwind_cfg.mode == UNWIND_NONE ? WALK_DEPTH : walk_step(w);
+		if (pcs)
+			pcs[i] = w->cur;
+		walk_mix(w);
+		w->n = i + 1;
+		if (status != WALK_MORE) {
+			w->status = status;
+			break;
+		}
+	}
 }
 
 #endif
