@@ -57,6 +57,8 @@ int main(int argc, char **argv)
 	stages = victim_option("stages", 3);
 	if (stages == victim_option("first", 3))
 		victim_go();
+	else
+		victim_count();
 	if (stages > 1) {
 		early_top(70);
 		exec_next(argc, argv, stages);

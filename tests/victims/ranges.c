@@ -2,7 +2,7 @@
 /*
  * mmap as ranges: what is left of a mapping after parts of it were unmapped, replaced,
  * moved or resized. All numbers in pages of 4096. A hole makes two ranges of one
- * mapping; whether that counts as one or two is not checked (count -1).
+ * mapping: they count as one allocation.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 #define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
 
 static int file_fd;
-static char *fixed_at, *span_at, *moved[20], *regrown[20];
+static char *fixed_at, *span_at, *moved[20], *regrown[20], *before;
 
 static inline __attribute__((always_inline)) char *map(void *at, long pages, int flags)
 {
@@ -165,6 +165,16 @@ NOINLINE static void move_leaf(long n)
 }
 VICTIM_CHAIN(move)
 
+/* Mapped before the tracer came: only the growth is news. */
+NOINLINE static void before_leaf(long n)
+{
+	before = mremap(before, 16 * PAGE, n * PAGE, MREMAP_MAYMOVE);
+	OPAQUE(before);
+	must(before == MAP_FAILED);
+	NO_TAIL_CALL();
+}
+VICTIM_CHAIN(before)
+
 /* None of these changes anything. */
 NOINLINE static void failed_leaf(long n)
 {
@@ -195,6 +205,7 @@ int main(int argc, char **argv)
 	victim_init(argc, argv);
 	file_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	must(file_fd < 0);
+	before = map(NULL, 16, 0);
 	victim_go();
 	half_top(10);
 	head_top(10);
@@ -211,12 +222,13 @@ int main(int argc, char **argv)
 	grow_top(10);
 	shrink_top(10);
 	move_top(5);
+	before_top(24);
 	failed_top(20);
 	site("half", 10 * 8, 10);
 	site("head", 10 * 15, 10);
-	site("hole", 10 * 12, -1);
+	site("hole", 10 * 12, 10);
 	site("pieces", 0, 0);
-	site("under", 4 + 4, -1);
+	site("under", 4 + 4, 1);
 	site("overlay", 4, 1);
 	site("file", 0, 0);
 	site("reserve", 32, 1);
@@ -226,6 +238,7 @@ int main(int argc, char **argv)
 	site("grow", 10 * 64 - 5 * 4, 10);
 	site("shrink", 10 * 16, 10);
 	site("move", 5 * 8, 5);
+	site("before", 8, 1);
 	site("failed", 0, 0);
 	return victim_ready();
 }

@@ -105,11 +105,16 @@ void victim_step(const char *name)
 	wait_line();
 }
 
+void victim_count(void)
+{
+	if (oracle_start)
+		oracle_start();
+}
+
 void victim_go(void)
 {
 	victim_step("start");
-	if (oracle_start)
-		oracle_start();
+	victim_count();
 }
 
 static void append_chain(const char *chain)

@@ -59,6 +59,8 @@ const char *victim_text(const char *name);
 void victim_init(int argc, char **argv);
 /* Prints the start line and waits for `go`. */
 void victim_go(void);
+/* From here on allocations count; part of victim_go(), alone for an image after exec. */
+void victim_count(void);
 /* Prints a state line and waits for a line. */
 void victim_step(const char *name);
 
