@@ -235,10 +235,11 @@ class Tick:
 class Tally:
     """One run of memtally leak --json."""
 
-    def __init__(self, *args, command="leak", json_out=True, symbols=None, raw=False, **popen):
-        argv = [MEMTALLY, command] + (["--json"] if json_out else [])
+    def __init__(self, *args, symbols=None, prefix=(), **popen):
+        argv = [*prefix, MEMTALLY, "leak", "--json"]
         args = [str(a) for a in args]
-        if not raw and "-T" not in args and "--top" not in args:
+        own = args[:args.index("--")] if "--" in args else args
+        if "-T" not in own:
             argv += ["-T", ALL_ROWS]
         self.symbols = symbols
         popen.setdefault("stdin", subprocess.DEVNULL)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Code that arrives after the tracer: --lib FILE (libleak.so) is loaded after `go` and
- * leaks 250 blocks; --second FILE one step later, another 250. --close unloads the first
+ * leaks 250 blocks (--one-step: and is ready); --second FILE one step later, another 250. --close unloads the first
  * again, with its blocks left. --objects N loads N copies DIR/N.so before the start.
  */
 #include <dlfcn.h>
@@ -48,7 +48,8 @@ int main(int argc, char **argv)
 	victim_go();
 	lib = load(victim_text("lib"), &top);
 	call_leak(top, 250);
-	victim_step("loaded");
+	if (!victim_text("one-step"))
+		victim_step("loaded");
 	if (victim_text("close"))
 		dlclose(lib);
 	if (victim_text("second")) {
