@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Code that arrives after the tracer: --lib FILE (libleak.so) is loaded after `go` and
- * leaks 250 blocks (--one-step: and is ready); --second FILE one step later, another 250. --close unloads the first
- * again, with its blocks left. --objects N loads N copies DIR/N.so before the start.
+ * leaks 250 blocks (--one-step: and is ready); --second FILE one step later, another 250. --close
+ * unloads the first again, with its blocks left. --objects N loads N copies DIR/N.so before the
+ * start.
  */
 #include <dlfcn.h>
 #include <stdio.h>
