@@ -38,7 +38,7 @@ base_make()
 {
 	local codename uri keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+	codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 	uri=$(sources | awk -v suite="$codename" '$2 == suite { print $1; exit }')
 	[ -n "$uri" ] || die "apt here has no Debian archive with suite '$codename'"
 	say "debootstrap $codename"
@@ -53,7 +53,7 @@ base_make()
 # Runs in the mount namespace: the one place where something is mounted.
 run_inside()
 {
-	local root=$1 dir
+	local root=$1 dir cmd
 	shift
 
 	mount --bind "$root" "$root"

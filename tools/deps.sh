@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# deps.sh build|check|static - installs what the system lacks of tools/packages.txt.
+# deps.sh build|check|static|fuzz|tidy - installs what the system lacks of tools/packages.txt.
 #
 #   deps: installing with apt-get: libbpf-dev libdw-dev
 #
@@ -17,12 +17,13 @@ say()
 	echo "deps: $*" >&2
 }
 
-# Needs of build are needs of all.
+# Needs of build are needs of all; check builds the static binary too.
 rows()
 {
 	awk -v want="$1" -v column="$2" '
-		/^#/ || NF < 3 { next }
-		$1 == "build" || $1 == want { if ($column != "-" && !seen[$column]++) print $column }
+		BEGIN { wanted["build"]; wanted[want]; if (want == "check") wanted["static"] }
+		/^#/ || !($1 in wanted) || $column == "-" { next }
+		!seen[$column]++ { print $column }
 	' "$list"
 }
 
@@ -38,10 +39,21 @@ as_root()
 	fi
 }
 
+# The manager's own words matter only when it fails.
+quietly()
+{
+	local log status=0
+
+	log=$(mktemp) || return 1
+	as_root "$@" </dev/null >"$log" 2>&1 || status=$?
+	[ $status = 0 ] || tail -n 20 "$log" >&2
+	rm -f "$log"
+	return $status
+}
+
 apt_run()
 {
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" \
-		</dev/null >&2
+	quietly env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@"
 }
 
 apt_update()
@@ -138,7 +150,7 @@ dnf_install()
 	done
 	[ ${#chosen[@]} -gt 0 ] || return 0
 	say "installing with dnf: ${chosen[*]}"
-	as_root dnf -q -y --setopt=install_weak_deps=False install "${chosen[@]}" </dev/null >&2
+	quietly dnf -y --setopt=install_weak_deps=False install "${chosen[@]}"
 }
 
 # Older libraries build halfway and then fail in many lines.
@@ -161,9 +173,9 @@ main()
 	local column manager missing
 
 	case ${1:-} in
-	build | check | static) ;;
+	build | check | static | fuzz | tidy) ;;
 	*)
-		echo "usage: tools/deps.sh build|check|static" >&2
+		echo "usage: tools/deps.sh build|check|static|fuzz|tidy" >&2
 		exit 2
 		;;
 	esac
