@@ -3,6 +3,7 @@
 #include "cmd_leak.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define COMMON(name) offsetof(struct common_opts, name)
 #define FIELD(name)  offsetof(struct leak_opts, name)
@@ -67,6 +68,9 @@ static int leak_check(const void *cfg, char **ret_msg)
 				 "--show-allocs lists the blocks of stacks: not with --by process");
 	if (o->common.folded && o->common.by == LEAK_BY_PROCESS)
 		return opts_fail(-EINVAL, ret_msg, "--folded writes stacks: not with --by process");
+	if (o->trace && o->common.folded && strcmp(o->common.folded, "-") == 0)
+		return opts_fail(-EINVAL, ret_msg,
+				 "--folded - prints nothing but stacks: not with --trace");
 	return opts_check_targets(&o->common, ret_msg);
 }
 
