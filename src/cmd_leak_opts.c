@@ -39,11 +39,11 @@ static const struct opt leak_rows[] = {
 
 static const struct opt limit_rows[] = {
 	OPT_ROW("max-blocks", 0, OPT_U64, FIELD(max_blocks), "N",
-		"Room for live blocks; 0: as the memory of the machine allows", .fallback = "0",
-		.max = 1ULL << 30),
-	OPT_ROW("max-stacks", 0, OPT_U64, FIELD(max_stacks), "N",
-		"Room for different stacks; 0: as the memory of the machine allows",
-		.fallback = "0", .max = 1ULL << 24),
+		"Room for live blocks; 0: what an eighth of the available memory holds, "
+		"at most 2097152",
+		.fallback = "0", .max = 1ULL << 30),
+	OPT_ROW("max-stacks", 0, OPT_U64, FIELD(max_stacks), "N", "Room for different stacks",
+		.fallback = "65536", .min = 1, .max = 1ULL << 24),
 	OPT_ROW("max-overhead", 0, OPT_PERCENT, FIELD(max_overhead), "PERCENT",
 		"Share of one CPU that tracing may take; 0: no limit", .fallback = "0"),
 };

@@ -38,11 +38,12 @@ static void test_defaults(void **state)
 	assert_int_equal(o.max_size, 0);
 	assert_int_equal(o.sample_bytes, 0);
 	assert_int_equal(o.max_blocks, 0);
+	assert_int_equal(o.max_stacks, 65536);
 	assert_int_equal(o.common.top, 10);
 	assert_int_equal(o.common.max_frames, 127);
 	assert_int_equal(o.common.sort, LEAK_SORT_BYTES);
 	assert_int_equal(o.common.by, LEAK_BY_STACK);
-	assert_int_equal(o.common.unwind, UNWIND_AUTO);
+	assert_int_equal(o.common.unwind, UNWIND_OPT_AUTO);
 	opts_deinit(&leak_spec, &o);
 }
 
@@ -58,7 +59,7 @@ static void test_words_match_enums(void **state)
 	opts_deinit(&leak_spec, &o);
 	assert_int_equal(parse("-p1", "--sort=age", "--unwind=none", &o, &msg), 0);
 	assert_int_equal(o.common.sort, LEAK_SORT_AGE);
-	assert_int_equal(o.common.unwind, UNWIND_NONE);
+	assert_int_equal(o.common.unwind, UNWIND_OPT_NONE);
 	opts_deinit(&leak_spec, &o);
 }
 
