@@ -27,7 +27,9 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1)
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 CFLAGS ?= -O2 -g
 CFLAGS_ALL = -std=gnu11 $(WARN) $(CFLAGS) -Isrc -Iinclude -I$(BUILD) -D_GNU_SOURCE \
-	-DMEMTALLY_VERSION='"$(VERSION)"'
+	-DMEMTALLY_VERSION='"$(VERSION)"' $(if $(STATIC),-DMEMTALLY_CAPSTONE)
+# With capstone installed, a unit test compares the two decoders.
+CAPSTONE := $(if $(wildcard /usr/include/capstone/capstone.h),-lcapstone)
 LIBS := -lbpf -ldw -lelf -lz -lpopt -ljansson $(if $(STATIC),-lcapstone -llzma -lbz2 -lzstd,-lZydis) -liberty -lm -lpthread
 
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v2 -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Werror \
@@ -74,7 +76,7 @@ $(BUILD)/san/%.o: %.c | $(SKELS)
 $(BUILD)/unit/%: $(BUILD)/san/tests/unit/%.o $(SAN_OBJS)
 	$(call msg,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(SAN) -o $@ $^ -lcmocka $(LIBS)
+	$(Q)$(CC) $(SAN) -o $@ $^ -lcmocka $(LIBS) $(CAPSTONE)
 
 .PHONY: check-unit
 check-unit: $(UNIT_BINS)
