@@ -79,6 +79,7 @@ struct insn {
 	uint8_t length;
 	uint8_t class;	   /* enum insn_class */
 	uint8_t mem;	   /* enum insn_mem, of the explicit memory operand */
+	bool stores;	   /* writes memory (a push does not count), or is a system call */
 	bool notrack;	   /* 3e prefix: with JMP_IND a compiler's jump table */
 	uint16_t writes;   /* enum insn_reg; a write to a part counts, also a conditional one */
 	bool sp_known;	   /* rsp is not written, or changed by exactly sp_change */
@@ -106,8 +107,8 @@ bool insn_ends_line(const struct insn *insn);
 const char *insn_class_name(enum insn_class class);
 
 /*
- * For the backends only (insn_zydis.c, insn_capstone.c): length, writes, sp_known,
- * sp_change, mem, reg and slot; class, target and notrack are insn.c's.
+ * For the backends only (insn_zydis.c, insn_capstone.c): length, writes, stores,
+ * sp_known, sp_change, mem, reg and slot; class, target and notrack are insn.c's.
  */
 int insn_backend_decode(const uint8_t *code, size_t len, uint64_t vaddr, struct insn *ret);
 

@@ -86,15 +86,38 @@ static bool sp_effect(const cs_insn *in, int32_t *ret_change)
 	}
 }
 
+/*
+ * Capstone 4.0 does not know that SSE moves and cmpxchg write memory, so the first
+ * operand counts as written but for the common instructions that only look at it.
+ */
+static bool only_reads(const cs_insn *in, int i)
+{
+	switch (in->id) {
+	case X86_INS_CMP:
+	case X86_INS_TEST:
+	case X86_INS_BT:
+	case X86_INS_NOP:
+	case X86_INS_PUSH:
+	case X86_INS_JMP:
+	case X86_INS_CALL:
+		return true;
+	default:
+		return i > 0 && !(in->detail->x86.operands[i].access & CS_AC_WRITE);
+	}
+}
+
 static void note_operands(const cs_insn *in, struct insn *ret)
 {
 	const cs_x86 *x = &in->detail->x86;
 	int i, n;
 
+	ret->stores = in->id == X86_INS_SYSCALL;
 	for (i = 0; i < x->op_count; i++) {
 		/* String instructions have memory operands too, but no ModRM byte. */
 		if (x->operands[i].type == X86_OP_MEM && x->encoding.modrm_offset)
 			note_mem(&x->operands[i], in->address + in->size, ret);
+		if (x->operands[i].type == X86_OP_MEM && !only_reads(in, i))
+			ret->stores = true;
 		if (x->operands[i].type != X86_OP_REG)
 			continue;
 		n = gpr_number(x->operands[i].reg);

@@ -29,6 +29,13 @@ static void note_mem(const ZydisDecodedOperand *op, uint64_t next, struct insn *
 	}
 }
 
+/* The implicit stack slot of push, call and enter. */
+static bool is_stack(const ZydisDecodedOperand *op)
+{
+	return op->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
+	       op->mem.base == ZYDIS_REGISTER_RSP;
+}
+
 /* The change of rsp where it is a constant; false where it is not known. */
 static bool sp_effect(const ZydisDecodedInstruction *in, const ZydisDecodedOperand *ops,
 		      int32_t *ret_change)
@@ -74,10 +81,14 @@ int insn_backend_decode(const uint8_t *code, size_t len, uint64_t vaddr, struct 
 	if (ZYAN_FAILED(st))
 		return st == ZYDIS_STATUS_NO_MORE_DATA ? -ENODATA : -EBADMSG;
 	ret->length = in.length;
+	ret->stores = in.mnemonic == ZYDIS_MNEMONIC_SYSCALL;
 	for (i = 0; i < in.operand_count; i++) {
 		if (ops[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
 		    ops[i].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
 			note_mem(&ops[i], vaddr + in.length, ret);
+		if (ops[i].type == ZYDIS_OPERAND_TYPE_MEMORY && !is_stack(&ops[i]) &&
+		    ops[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
+			ret->stores = true;
 		if (ops[i].type != ZYDIS_OPERAND_TYPE_REGISTER)
 			continue;
 		n = gpr_number(ops[i].reg.value);
