@@ -218,15 +218,29 @@ static uint64_t branch_target(const uint8_t *code, size_t len, uint64_t vaddr)
 	return vaddr + len + (uint64_t)(int64_t)disp;
 }
 
+/* mov r64,r64 has two encodings: 89 copies reg to rm, 8b rm to reg. */
+static void note_copy(const uint8_t *code, size_t len, struct insn *ret)
+{
+	struct encoding e = split(code, len);
+	int reg = (e.modrm >> 3 & 7) | (e.rex & 4 ? 8 : 0);
+	int rm = (e.modrm & 7) | (e.rex & 1 ? 8 : 0);
+
+	if (!(e.rex & 8) || (e.op1 != 0x89 && e.op1 != 0x8b) || e.modrm >> 6 != 3)
+		return;
+	ret->copy_to = (int8_t)(e.op1 == 0x89 ? rm : reg);
+	ret->copy_from = (int8_t)(e.op1 == 0x89 ? reg : rm);
+}
+
 int insn_decode(const uint8_t *code, size_t len, uint64_t vaddr, struct insn *ret)
 {
-	struct insn insn = {.sp_known = true, .reg = -1};
+	struct insn insn = {.sp_known = true, .reg = -1, .copy_to = -1, .copy_from = -1};
 	int err = insn_backend_decode(code, MIN(len, (size_t)INSN_MAX_BYTES), vaddr, &insn);
 
 	if (err)
 		return err;
 	insn.class = (uint8_t)classify(code, insn.length);
 	insn.notrack = split(code, insn.length).p3e;
+	note_copy(code, insn.length, &insn);
 	if (insn_is_branch(&insn))
 		insn.target = branch_target(code, insn.length, vaddr);
 	*ret = insn;

@@ -85,8 +85,10 @@ struct insn {
 	bool sp_known;	   /* rsp is not written, or changed by exactly sp_change */
 	int32_t sp_change; /* bytes added to rsp */
 	int8_t reg;	   /* JMP_IND/CALL_IND through a register: its number, else -1 */
-	uint64_t target;   /* vaddr, of JMP, JCC, CALL and LOOP */
-	uint64_t slot;	   /* vaddr of the memory operand when mem is INSN_MEM_RIP */
+	int8_t copy_to;	   /* mov r64,r64: register numbers; -1 for all else */
+	int8_t copy_from;
+	uint64_t target; /* vaddr, of JMP, JCC, CALL and LOOP */
+	uint64_t slot;	 /* vaddr of the memory operand when mem is INSN_MEM_RIP */
 };
 
 /*
@@ -108,7 +110,8 @@ const char *insn_class_name(enum insn_class class);
 
 /*
  * For the backends only (insn_zydis.c, insn_capstone.c): length, writes, stores,
- * sp_known, sp_change, mem, reg and slot; class, target and notrack are insn.c's.
+ * sp_known, sp_change, mem, reg and slot; class, target, copy_* and notrack
+ * are insn.c's.
  */
 int insn_backend_decode(const uint8_t *code, size_t len, uint64_t vaddr, struct insn *ret);
 

@@ -15,18 +15,78 @@ struct line {
 	uint32_t delta;
 	int32_t sp_change;
 	uint8_t class;
+	uint8_t arg_at[7];
 	const char *reason; /* NULL: there is such an instruction, at delta */
 };
+
+/* Hardware numbers of the argument registers rdi, rsi, rdx, rcx, r8, r9; then rax. */
+#define N_ARGS 6
+static const uint8_t arg_regs[N_ARGS + 2] = {0, 7, 6, 2, 1, 8, 9, 0};
+
+/* Which argument each register holds, 0 for none. */
+struct args {
+	uint8_t held[16];
+};
+
+static struct args args_at_entry(void)
+{
+	struct args a = {{0}};
+	uint8_t i;
+
+	for (i = 1; i <= N_ARGS; i++)
+		a.held[arg_regs[i]] = i;
+	return a;
+}
+
+static void args_step(struct args *a, const struct insn *in)
+{
+	uint8_t copied = in->copy_from >= 0 ? a->held[in->copy_from] : 0;
+	int i;
+
+	for (i = 0; i < 16; i++)
+		if (in->writes >> i & 1)
+			a->held[i] = 0;
+	if (in->copy_to >= 0)
+		a->held[in->copy_to] = copied;
+}
+
+/* Number of the argument register that holds argument arg, its own first; 0: none. */
+static uint8_t args_find(const struct args *a, uint8_t arg, uint16_t may_hold)
+{
+	uint8_t i;
+
+	if (a->held[arg_regs[arg]] == arg)
+		return arg;
+	for (i = 1; i < ARRAY_SIZE(arg_regs); i++)
+		if (a->held[arg_regs[i]] == arg && may_hold >> arg_regs[i] & 1)
+			return i;
+	return 0;
+}
+
+/* Fills in where the wanted arguments are; false when one is gone. */
+static bool args_locate(const struct args *a, const struct site_want *want, uint8_t *arg_at)
+{
+	uint8_t i;
+
+	for (i = 1; i <= N_ARGS; i++) {
+		bool kept = want->keep >> arg_regs[i] & 1;
+
+		arg_at[i] = kept ? args_find(a, i, want->may_hold) : i;
+		if (!arg_at[i])
+			return false;
+	}
+	return true;
+}
 
 /* What ends the line at an instruction that is not emulated itself; NULL: go on. */
 static const char *line_stop(const struct insn *in, const struct site_want *want)
 {
 	if (insn_leaves_line(in))
 		return "a branch comes before any emulated instruction";
-	if (in->writes & want->keep)
-		return "an argument changes before any emulated instruction";
 	if (in->stores)
 		return "memory is written before any emulated instruction";
+	if (in->writes & want->keep & ~INSN_ARGS)
+		return "a register in use changes before any emulated instruction";
 	if (in->writes & INSN_RSP && (!want->sp_may_move || !in->sp_known))
 		return "the stack pointer moves before any emulated instruction";
 	return NULL;
@@ -35,25 +95,29 @@ static const char *line_stop(const struct insn *in, const struct site_want *want
 static struct line find_line(const uint8_t *bytes, const struct site_func *func,
 			     const struct site_want *want)
 {
+	struct args args = args_at_entry();
 	struct line line = {.reason = NULL};
 	struct insn in;
 
-	while (line.delta < func->size && line.delta <= SITE_MAX_DELTA) {
+	while (line.delta < func->size && line.delta <= SITE_MAX_DELTA && !line.reason) {
 		if (insn_decode(bytes + line.delta, func->size - line.delta,
 				func->vaddr + line.delta, &in)) {
 			line.reason = "undecodable bytes at the entry";
 			return line;
 		}
 		line.class = in.class;
-		if (want->emulated >> in.class & 1)
+		if (!args_locate(&args, want, line.arg_at))
+			line.reason = "an argument changes before any emulated instruction";
+		else if (want->emulated >> in.class & 1)
 			return line;
-		line.reason = line_stop(&in, want);
-		if (line.reason)
-			return line;
+		else
+			line.reason = line_stop(&in, want);
+		args_step(&args, &in);
 		line.sp_change += in.sp_change;
 		line.delta += in.length;
 	}
-	line.reason = "no emulated instruction near the entry";
+	if (!line.reason)
+		line.reason = "no emulated instruction near the entry";
 	return line;
 }
 
@@ -78,9 +142,7 @@ static bool inside(const struct site_func *func, uint64_t vaddr)
 
 static void scan_target(struct scan *s, uint64_t target)
 {
-	if (target == s->func->vaddr)
-		s->reentered = true;
-	else if (target > s->func->vaddr && target <= s->site)
+	if (target > s->func->vaddr && target <= s->site)
 		s->reason = "the function jumps between entry and site";
 }
 
@@ -140,6 +202,7 @@ static void scan_function(struct scan *s, const uint8_t *bytes)
 		scan_registers(s, &in);
 		if (!insn_is_branch(&in))
 			continue;
+		s->reentered |= in.target == s->func->vaddr && in.class != INSN_CALL;
 		if (inside(s->func, in.target))
 			scan_target(s, in.target);
 		else if (in.class != INSN_CALL)
@@ -183,7 +246,7 @@ static int choose(const struct site_code *code, const struct site_func *func,
 	struct site_func f = *func;
 	struct scan s = {.code = code, .func = &f};
 	_cleanup_free_ uint8_t *bytes = NULL;
-	struct site site = {0};
+	struct site site = {.arg_at = {0, 1, 2, 3, 4, 5, 6}};
 	struct insn first;
 	struct line line;
 	int err;
@@ -205,6 +268,7 @@ static int choose(const struct site_code *code, const struct site_func *func,
 		site.delta = line.delta;
 		site.sp_change = line.sp_change;
 		site.class = line.class;
+		memcpy(site.arg_at, line.arg_at, sizeof(site.arg_at));
 	} else if (!insn_decode(bytes, f.size, f.vaddr, &first)) {
 		site.class = first.class;
 	}
@@ -222,7 +286,8 @@ int site_choose(const struct site_code *code, const struct site_func *func,
 	if (err)
 		return err;
 	if (!func->size) {
-		*ret = (struct site){.reason = "the function's size is unknown"};
+		*ret = (struct site){.arg_at = {0, 1, 2, 3, 4, 5, 6},
+				     .reason = "the function's size is unknown"};
 		return 0;
 	}
 	return choose(code, func, want, ret);

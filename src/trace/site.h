@@ -9,7 +9,8 @@
  * just called with these arguments" is as true there as at the entry itself:
  *
  *   1. it is reached in a straight line, no branch, call or return before it;
- *   2. no register the program reads, and not the stack pointer, was written before
+ *   2. what the program reads from argument registers is still in one of them, in the
+ *      same one unless the caller can follow it; and the stack pointer did not move
  *      (so a return probe may sit there too: the kernel takes the return address from
  *      where rsp points at the probed instruction);
  *   3. nothing before it writes memory or enters the kernel: the work of the function
@@ -60,14 +61,21 @@ struct site_func {
 struct site_want {
 	uint64_t emulated; /* 1 << enum insn_class; see calibrate.h */
 	uint16_t keep;	   /* enum insn_reg the program reads, such as INSN_RDI | INSN_RSI */
+	uint16_t may_hold; /* registers an argument may have moved to; 0: its own only */
 	bool sp_may_move;  /* entry probe whose program adds sp_change back; no return probe */
 };
 
 struct site {
-	uint32_t delta;	    /* bytes behind the entry */
-	bool fast;	    /* the kernel emulates the instruction there */
-	bool reentered;	    /* the function jumps back to its entry: it counts once per round */
-	int32_t sp_change;  /* of rsp between entry and site; 0 unless sp_may_move */
+	uint32_t delta;	   /* bytes behind the entry */
+	bool fast;	   /* the kernel emulates the instruction there */
+	bool reentered;	   /* the function jumps back to its entry: it counts once per round */
+	int32_t sp_change; /* of rsp between entry and site; 0 unless sp_may_move */
+	/*
+	 * Where the kept arguments are at the site, both counted from 1 as the ABI passes them
+	 * (arg_at[1] == 2: what came in rdi is in rsi now), and 7 for rax. The identity unless
+	 * may_hold allows more.
+	 */
+	uint8_t arg_at[7];
 	uint8_t class;	    /* enum insn_class of the instruction at the site */
 	const char *reason; /* static text: why not fast; NULL when fast */
 };

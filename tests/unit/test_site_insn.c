@@ -150,7 +150,8 @@ static void compare_at(const uint8_t *code, size_t len, uint64_t vaddr, struct t
 		return;
 	}
 	if (z.length == c.length && z.writes == c.writes && z.mem == c.mem && z.slot == c.slot &&
-	    z.sp_known == c.sp_known && z.sp_change == c.sp_change && z.reg == c.reg && c.stores >= z.stores)
+	    z.sp_known == c.sp_known && z.sp_change == c.sp_change && z.reg == c.reg &&
+	    c.stores >= z.stores)
 		return;
 	t->differ++;
 	if (t->differ > 40)
@@ -158,8 +159,8 @@ static void compare_at(const uint8_t *code, size_t len, uint64_t vaddr, struct t
 	print_message("differ:");
 	for (i = 0; i < z.length; i++)
 		print_message(" %02x", code[i]);
-	print_message(" | len %d/%d writes %x/%x mem %d/%d sp %d:%d/%d:%d reg %d/%d stores %d/%d\n", z.length,
-		      c.length, z.writes, c.writes, z.mem, c.mem, z.sp_known, z.sp_change,
+	print_message(" | len %d/%d writes %x/%x mem %d/%d sp %d:%d/%d:%d reg %d/%d stores %d/%d\n",
+		      z.length, c.length, z.writes, c.writes, z.mem, c.mem, z.sp_known, z.sp_change,
 		      c.sp_known, c.sp_change, z.reg, c.reg, z.stores, c.stores);
 }
 
