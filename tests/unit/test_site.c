@@ -112,8 +112,8 @@ static const struct rule rules[] = {
 	{"behind ret", "\x31\xc0\xc3\x55\xc3", 5, false, 0},
 	/* xor eax,eax; call rax; push */
 	{"behind indirect call", "\x31\xc0\xff\xd0\x55\xc3", 6, false, 0},
-	/* loop +0; push */
-	{"behind loop", "\xe2\x00\x55\xc3", 4, false, 0},
+	/* loop +1; push; ret */
+	{"behind loop", "\xe2\x01\x55\xc3", 4, false, 0},
 	/* jrcxz -2 */
 	{"loop back", "\x48\x85\xff\x55\xe3\xfd\xc3", 7, false, 0},
 	/* test; push; notrack jmp rax */
@@ -196,7 +196,7 @@ static void other_symbol_inside(void **state)
 
 static void only_what_is_emulated(void **state)
 {
-	const struct text text = {"\xf3\x0f\x1e\xfa\x48\x85\xff\x74\x00\x55\xc3", 11};
+	const struct text text = {"\xf3\x0f\x1e\xfa\x48\x85\xff\x74\x01\x55\xc3", 11};
 	struct site_want want = {.keep = INSN_RDI};
 	struct site s = choose(text, 11, &want);
 

@@ -185,9 +185,9 @@ static const char *judge(const struct listing *l, const struct elf_func *f, cons
 	return NULL;
 }
 
-static void check_library(const char *path)
+static void check_library(const char *path, uint64_t emulated)
 {
-	const struct site_want want = {.emulated = EMULATED,
+	const struct site_want want = {.emulated = emulated,
 				       .keep = INSN_RDI | INSN_RSI | INSN_RDX};
 	size_t i, fast = 0, moved = 0, bad = 0;
 	struct listing list = {0};
@@ -227,22 +227,30 @@ static void check_library(const char *path)
 static void libc(void **state)
 {
 	(void)state;
-	check_library("/usr/lib/x86_64-linux-gnu/libc.so.6");
+	check_library("/usr/lib/x86_64-linux-gnu/libc.so.6", EMULATED);
 }
 
 static void libstdcxx(void **state)
 {
 	(void)state;
-	check_library("/usr/lib/x86_64-linux-gnu/libstdc++.so.6");
+	check_library("/usr/lib/x86_64-linux-gnu/libstdc++.so.6", EMULATED);
 }
 
 static void allocators(void **state)
 {
 	(void)state;
-	check_library("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2");
-	check_library("/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4");
-	check_library("/usr/lib/x86_64-linux-gnu/libmimalloc.so.2");
-	check_library("/usr/lib/ld-musl-x86_64.so.1");
+	check_library("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2", EMULATED);
+	check_library("/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4", EMULATED);
+	check_library("/usr/lib/x86_64-linux-gnu/libmimalloc.so.2", EMULATED);
+	check_library("/usr/lib/ld-musl-x86_64.so.1", EMULATED);
+}
+
+/* A kernel that emulates no branch: then a branch before the site is possible at all. */
+static void without_branches(void **state)
+{
+	(void)state;
+	check_library("/usr/lib/x86_64-linux-gnu/libc.so.6", BIT(PUSH) | BIT(NOP) | BIT(ENDBR));
+	check_library("/usr/lib/x86_64-linux-gnu/libstdc++.so.6", BIT(PUSH) | BIT(NOP));
 }
 
 int main(void)
@@ -251,6 +259,7 @@ int main(void)
 		cmocka_unit_test(libc),
 		cmocka_unit_test(libstdcxx),
 		cmocka_unit_test(allocators),
+		cmocka_unit_test(without_branches),
 	};
 
 #ifndef __x86_64__
