@@ -49,6 +49,12 @@ struct site_code {
 	 * through PLT stubs. 0, or a negative errno when it lies elsewhere.
 	 */
 	int (*resolve)(void *arg, uint64_t slot, uint64_t *ret_vaddr);
+	/*
+	 * May be NULL: whether a call of this address never returns (abort, __cxa_throw,
+	 * _Unwind_Resume, ... or their PLT stubs). Not needed to find every `ret`, but without it
+	 * the walk runs on into whatever lies behind such a call.
+	 */
+	bool (*noreturn)(void *arg, uint64_t vaddr);
 	void *arg;
 };
 

@@ -126,6 +126,9 @@ static int walk_step(struct walk *w, uint64_t *vaddr)
 		/* A call to its own middle is a thunk that returns elsewhere. */
 		if (in_function(w, in.target) && in.target != w->func->vaddr)
 			return walk_fail(w, -ENOTSUP, at, "call into its own middle");
+		if (w->code->noreturn && w->code->noreturn(w->code->arg, in.target))
+			*vaddr = 0;
+
 		break;
 	default:
 		break;
