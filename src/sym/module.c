@@ -162,6 +162,56 @@ void sym_module_free(struct sym_module *m)
 	free(m);
 }
 
+/*
+ * libdwfl hands names out as pointers into a string table without a look at its end,
+ * which in a damaged file is no NUL. Here is where names may start: up to the last NUL.
+ */
+struct name_ranges {
+	Elf *elf;
+	struct {
+		const char *start, *end;
+	} v[4];
+	size_t n;
+};
+
+static void name_ranges_add(struct name_ranges *r, const char *start, size_t len)
+{
+	while (len && start[len - 1])
+		len--;
+	if (!len || r->n == ARRAY_SIZE(r->v))
+		return;
+	r->v[r->n].start = start;
+	r->v[r->n++].end = start + len;
+}
+
+static void name_ranges_load(struct name_ranges *r, Elf *elf)
+{
+	Elf_Scn *scn = NULL;
+	Elf_Data *data;
+	GElf_Shdr shdr;
+
+	*r = (struct name_ranges){.elf = elf};
+	while ((scn = elf_nextscn(elf, scn))) {
+		if (!gelf_getshdr(scn, &shdr) ||
+		    (shdr.sh_type != SHT_SYMTAB && shdr.sh_type != SHT_DYNSYM))
+			continue;
+		data = elf_getdata(elf_getscn(elf, shdr.sh_link), NULL);
+		if (data && data->d_buf)
+			name_ranges_add(r, data->d_buf, data->d_size);
+	}
+}
+
+static bool is_name(const struct name_ranges *r, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++) {
+		if (name >= r->v[i].start && name < r->v[i].end)
+			return *name;
+	}
+	return false;
+}
+
 struct section { /* the one looked at last: symbols come in runs */
 	Elf *elf;
 	GElf_Word index;
@@ -182,7 +232,12 @@ static void section_load(struct section *s, Elf *elf, GElf_Word index)
 	s->end = shdr.sh_addr + shdr.sh_size;
 }
 
-static int add_symbol(struct sym_module *m, int i, struct section *s)
+struct loading {
+	struct section section;
+	struct name_ranges names;
+};
+
+static int add_symbol(struct sym_module *m, int i, struct loading *l)
 {
 	struct sym_entry e = {0};
 	GElf_Addr address, bias;
@@ -192,7 +247,11 @@ static int add_symbol(struct sym_module *m, int i, struct section *s)
 	Elf *elf;
 
 	e.name = dwfl_module_getsym_info(m->mod, i, &sym, &address, &index, &elf, &bias);
-	if (!e.name || !*e.name)
+	if (!e.name)
+		return 0;
+	if (l->names.elf != elf)
+		name_ranges_load(&l->names, elf);
+	if (!is_name(&l->names, e.name))
 		return 0;
 	type = GELF_ST_TYPE(sym.st_info);
 	bind = GELF_ST_BIND(sym.st_info);
@@ -205,13 +264,13 @@ static int add_symbol(struct sym_module *m, int i, struct section *s)
 	e.start = address - m->bias;
 	e.end = e.start + sym.st_size;
 	if (type == STT_NOTYPE || !sym.st_size) {
-		section_load(s, elf, index);
-		if (!s->exec)
+		section_load(&l->section, elf, index);
+		if (!l->section.exec)
 			return 0;
 	}
 	if (!sym.st_size) {
 		e.open = 1;
-		e.end = s->end + bias - m->bias;
+		e.end = l->section.end + bias - m->bias;
 	}
 	e.rank = sym_name_rank(e.name, bind, type);
 	return sym_table_add(&m->symbols, &e);
@@ -220,10 +279,10 @@ static int add_symbol(struct sym_module *m, int i, struct section *s)
 static void load_symbols(struct sym_module *m)
 {
 	int i, n = dwfl_module_getsymtab(m->mod);
-	struct section s = {0};
+	struct loading l = {0};
 
 	for (i = 1; i < n; i++) {
-		if (add_symbol(m, i, &s))
+		if (add_symbol(m, i, &l))
 			break; /* no memory: fewer names */
 	}
 	sym_table_sort(&m->symbols);

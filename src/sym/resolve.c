@@ -135,6 +135,15 @@ static bool name_by_symbol(struct sym_resolver *r, struct sym_module *m, uint64_
 	return true;
 }
 
+static const char *source_path(struct sym_resolver *r, const struct sym_call *call)
+{
+	_cleanup_free_ char *path = NULL;
+
+	if (!call->file || !call->dir || asprintf(&path, "%s/%s", call->dir, call->file) < 0)
+		return sym_resolver_keep(r, call->file);
+	return sym_resolver_keep(r, path);
+}
+
 /*
  * frames[0] has address, object and build id. The function that was called for real is
  * named by the symbol table, as it is what a user can set a breakpoint on, and by DWARF
@@ -150,7 +159,7 @@ static uint32_t name_frames(struct sym_resolver *r, struct sym_module *m, uint64
 
 	for (i = 0; i < n; i++) {
 		frames[i] = frames[0];
-		frames[i].file = sym_resolver_keep(r, calls[i].file);
+		frames[i].file = source_path(r, &calls[i]);
 		frames[i].line = calls[i].line;
 		frames[i].inlined = i + 1 < n;
 	}
