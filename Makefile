@@ -31,7 +31,7 @@ CFLAGS_ALL = -std=gnu11 $(WARN) $(CFLAGS) -Isrc -Iinclude -I$(BUILD) -D_GNU_SOUR
 LIBS := -lbpf -ldw -lelf -lz -lpopt -ljansson $(if $(STATIC),-lcapstone -llzma -lbz2 -lzstd,-lZydis) -liberty -lm -lpthread
 
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v2 -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Werror \
-	-Iinclude -Ivmlinux -Ibpf
+	-Iinclude -Ivmlinux -Ibpf -idirafter /usr/include/$(shell $(CC) -print-multiarch)
 
 BPF_SRCS := $(wildcard bpf/*.bpf.c)
 SKELS := $(BPF_SRCS:bpf/%.bpf.c=$(BUILD)/%.skel.h)
