@@ -31,6 +31,7 @@ struct sym_module {
 	char *debug_path; /* for libdwfl's own search */
 	Dwfl *dwfl;
 	Dwfl_Module *mod;
+	Elf *elf;	/* of the file itself, libdwfl's */
 	GElf_Addr bias; /* address inside the Dwfl = vaddr + bias */
 	struct sym_debugfile debugfile;
 	struct sym_table symbols;
@@ -59,7 +60,7 @@ static int find_elf(Dwfl_Module *mod, void **userdata, const char *name, Dwarf_A
 	}
 	if (*ret_elf) {
 		*ret_file_name = strdup(o->path);
-		m->debugfile.elf = *ret_elf;
+		m->elf = *ret_elf;
 	} else if (fd >= 0) {
 		close(fd);
 		fd = -1;
@@ -68,26 +69,35 @@ static int find_elf(Dwfl_Module *mod, void **userdata, const char *name, Dwarf_A
 }
 
 /*
- * libdwfl comes here for the debug file and, with the name it read in
- * .gnu_debugaltlink, for the file of dwz. The latter has a build id of its own; libdwfl
- * knows how to find it.
+ * libdwfl comes here for the debug file and, once it has that, with the name it read in
+ * .gnu_debugaltlink, for the file of dwz, which has a build id of its own. Its own
+ * search is left for debuginfod: it asks if DEBUGINFOD_URLS is set.
  */
 static int find_debuginfo(Dwfl_Module *mod, void **userdata, const char *name, Dwarf_Addr base,
 			  const char *file_name, const char *link, GElf_Word crc, char **ret_path)
 {
 	struct sym_module *m = *userdata;
-	GElf_Word own_crc;
-	const char *own_link;
+	struct sym_debugfile_want want;
+	const char *urls = getenv("DEBUGINFOD_URLS");
+	Dwarf_Addr bias;
 	int fd;
 
-	if (!m->debugfile.elf || m->object->image)
+	if (!m->elf || m->object->image)
 		return -1;
-	own_link = dwelf_elf_gnu_debuglink(m->debugfile.elf, &own_crc);
-	if (!link || (own_link && !strcmp(link, own_link))) {
-		fd = sym_debugfile_open(&m->debugfile, ret_path);
-		if (fd >= 0)
-			return fd;
+	sym_debugfile_want(m->elf, m->object->path, &want);
+	if (link && (!want.link || strcmp(link, want.link) != 0)) {
+		Dwarf *dwarf = dwfl_module_getdwarf(mod, &bias);
+		ssize_t len = dwarf ? dwelf_dwarf_gnu_debugaltlink(dwarf, &link, &want.id) : 0;
+
+		if (len <= 0)
+			return -1;
+		want.id_len = (size_t)len;
+		want.link = link;
+		want.beside = file_name ? file_name : m->object->path;
 	}
+	fd = sym_debugfile_open(&m->debugfile, &want, ret_path);
+	if (fd >= 0 || !urls || !*urls)
+		return fd;
 	return dwfl_standard_find_debuginfo(mod, userdata, name, base, file_name, link, crc,
 					    ret_path);
 }
@@ -135,7 +145,6 @@ int sym_module_new(const struct object *object, const struct sym_module_opts *op
 		.debuginfo_path = &m->debug_path,
 	};
 	m->debugfile = (struct sym_debugfile){
-		.path = object->path,
 		.dir = opts->debug_dir,
 		.pid = opts->pid,
 	};
@@ -303,7 +312,7 @@ int sym_module_symbol(struct sym_module *m, uint64_t vaddr, struct sym_symbol *r
 	}
 	if (!m->plt_done) {
 		m->plt_done = true;
-		m->plt = sym_plt_new(m->debugfile.elf);
+		m->plt = sym_plt_new(m->elf);
 	}
 	return m->plt ? sym_plt_find(m->plt, vaddr, ret) : -ENOENT;
 }

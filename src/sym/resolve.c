@@ -185,8 +185,6 @@ static const struct sym_cached *resolve(struct sym_resolver *r, const struct sym
 	e.signal = is_signal_trampoline(o, place->vaddr);
 	lookup = place->vaddr - (place->is_return && !e.signal);
 	frames[0].build_id = f->build_id;
-	if (object_vaddr_to_offset(o, lookup, &frames[0].object_offset))
-		frames[0].object_offset = 0;
 	if (f->module)
 		e.n = name_frames(r, f->module, lookup, frames);
 	if (e.signal && !frames[e.n - 1].function)

@@ -8,94 +8,6 @@
 #include <elf.h>
 #include <fcntl.h>
 
-/* Line numbers are in the test: keep the lines. */
-static const char prog_c[] =
-	"#include <stdio.h>\n"						    /* 1 */
-	"int sink;\n"							    /* 2 */
-	"static inline __attribute__((always_inline)) void inner(int x)\n"  /* 3 */
-	"{\n"								    /* 4 */
-	"	__asm__ volatile(\".globl mark\\nmark: nop\\n\");\n"	    /* 5 */
-	"	sink += x;\n"						    /* 6 */
-	"}\n"								    /* 7 */
-	"static inline __attribute__((always_inline)) void middle(int x)\n" /* 8 */
-	"{\n"								    /* 9 */
-	"	inner(x * 3);\n"					    /* 10 */
-	"}\n"								    /* 11 */
-	"__attribute__((noinline)) void outer(int x)\n"			    /* 12 */
-	"{\n"								    /* 13 */
-	"	middle(x + 1);\n"					    /* 14 */
-	"	puts(\"outer\");\n"					    /* 15 */
-	"}\n"								    /* 16 */
-	"static __attribute__((noinline)) void hidden(int x)\n"		    /* 17 */
-	"{\n"								    /* 18 */
-	"	__asm__ volatile(\"nop\");\n"				    /* 19 */
-	"	sink -= x;\n"						    /* 20 */
-	"}\n"								    /* 21 */
-	"void calls_hidden(void) { hidden(sink); outer(sink); puts(\"\"); }\n"
-	"void __under(void) __attribute__((alias(\"outer\")));\n"
-	"void _one_under(void) __attribute__((alias(\"calls_hidden\")));\n"
-	"__asm__(\".text\\n.globl ends_in_call,follows\\n\"\n"
-	"	\".type ends_in_call,@function\\nends_in_call: nop\\nnop\\n\"\n"
-	"	\".size ends_in_call,.-ends_in_call\\n\"\n"
-	"	\".type follows,@function\\nfollows: nop\\nnop\\nret\\n.size "
-	"follows,.-follows\\n\");\n"
-	"int main(void) { calls_hidden(); return 0; }\n";
-
-static char dir[64];
-
-static const char *path_of(const char *name)
-{
-	static char path[256];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return path;
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	strcpy(dir, "/tmp/test_sym.XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
-	write_file(dir, "prog.c", prog_c);
-	run(dir, "cc -g -O2 -fPIC -shared -Wl,--build-id -o full.so prog.c");
-	run(dir, "strip -o stripped.so full.so");
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	char command[128];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-	return system(command);
-}
-
-/* What the inlined chain at `mark` must look like. */
-static void assert_chain(const struct lab *l, uint64_t outer)
-{
-	static const struct {
-		const char *function;
-		int line;
-	} want[] = {{"inner", 5}, {"middle", 10}, {"outer", 14}};
-	char file[256];
-	size_t i;
-
-	snprintf(file, sizeof(file), "%s", path_of("prog.c"));
-	assert_int_equal(l->n, 3);
-	for (i = 0; i < 3; i++) {
-		assert_function(&l->frames[i], want[i].function);
-		assert_non_null(l->frames[i].file);
-		assert_string_equal(l->frames[i].file, file);
-		assert_int_equal(l->frames[i].line, want[i].line);
-		assert_int_equal(l->frames[i].inlined, i < 2);
-		assert_int_equal(l->frames[i].address, l->frames[0].address);
-	}
-	assert_int_equal(l->frames[0].offset, 0);
-	assert_int_equal(BASE + outer + l->frames[2].offset, l->frames[2].address);
-}
-
 static void check_inlined(const char *file)
 {
 	struct lab l;
@@ -186,15 +98,6 @@ static void test_return_address(void **state)
 	lab_close(&l);
 }
 
-static void build_id_of(const char *file, char id[256])
-{
-	char command[256];
-
-	snprintf(command, sizeof(command), "readelf -n %s | awk '/Build ID/ { print $3 }'", file);
-	read_word(dir, command, id);
-	assert_true(strlen(id) > 4);
-}
-
 static void test_stripped(void **state)
 {
 	uint64_t hidden = nm(dir, "full.so", "hidden"), off;
@@ -219,92 +122,6 @@ static void test_stripped(void **state)
 	f = lab_at(&l, l.maps.v[0].start - BASE + 0x100, false);
 	assert_function(f, NULL);
 	assert_string_equal(f->object, path_of("static_stripped"));
-	lab_close(&l);
-}
-
-static void put_debug_file(const char *from, const char *id)
-{
-	run(dir,
-	    "mkdir -p dbg/.build-id/%.2s && objcopy --only-keep-debug %s "
-	    "dbg/.build-id/%.2s/%s.debug",
-	    id, from, id, id + 2);
-}
-
-static void test_debug_by_build_id(void **state)
-{
-	struct symbolizer_opts opts = {0};
-	struct symbolizer_stats stats;
-	char debug_dir[256], id[256];
-	struct lab l;
-
-	(void)state;
-	snprintf(debug_dir, sizeof(debug_dir), "%s/dbg", dir);
-	opts.debug_dir = debug_dir;
-	build_id_of("full.so", id);
-	put_debug_file("full.so", id);
-	lab_open(&l, path_of("stripped.so"), &opts);
-	lab_at(&l, nm(dir, "full.so", "mark"), false);
-	assert_chain(&l, nm(dir, "full.so", "outer"));
-	assert_function(lab_at(&l, nm(dir, "full.so", "hidden"), false), "hidden");
-	symbolizer_stats(l.s, &stats);
-	assert_int_equal(stats.debug_refused, 0);
-	lab_close(&l);
-
-	/* the file of another build in its place */
-	run(dir, "cc -g -O0 -fPIC -shared -Wl,--build-id -DX -o other.so prog.c");
-	put_debug_file("other.so", id);
-	lab_open(&l, path_of("stripped.so"), &opts);
-	assert_function(lab_at(&l, nm(dir, "full.so", "hidden"), false), NULL);
-	assert_null(l.frames[0].file);
-	symbolizer_stats(l.s, &stats);
-	assert_true(stats.debug_refused > 0);
-	lab_close(&l);
-}
-
-static void test_debug_by_link(void **state)
-{
-	struct lab l;
-
-	(void)state;
-	run(dir, "cc -g -O2 -fPIC -shared -Wl,--build-id=none -o noid.so prog.c && mkdir .debug && "
-		 "objcopy --only-keep-debug noid.so .debug/linked.debug && "
-		 "objcopy -S --add-gnu-debuglink=.debug/linked.debug noid.so linked.so");
-	lab_open(&l, path_of("linked.so"), NULL);
-	lab_at(&l, nm(dir, "noid.so", "mark"), false);
-	assert_chain(&l, nm(dir, "noid.so", "outer"));
-	assert_null(l.frames[0].build_id);
-	lab_close(&l);
-
-	/* the checksum must agree */
-	run(dir, "echo >>.debug/linked.debug");
-	lab_open(&l, path_of("linked.so"), NULL);
-	assert_function(lab_at(&l, nm(dir, "noid.so", "hidden"), false), NULL);
-	lab_close(&l);
-
-	/* a pipe in its place must not stop us */
-	run(dir, "rm .debug/linked.debug && mkfifo linked.debug .debug/linked.debug");
-	alarm(20);
-	lab_open(&l, path_of("linked.so"), NULL);
-	assert_function(lab_at(&l, nm(dir, "noid.so", "hidden"), false), NULL);
-	lab_close(&l);
-	alarm(0);
-	run(dir, "rm -r .debug linked.debug");
-}
-
-static void test_mini_debuginfo(void **state)
-{
-	struct lab l;
-
-	(void)state;
-	if (system("command -v xz >/dev/null")) {
-		print_message("no xz\n");
-		skip();
-	}
-	run(dir, "objcopy -S --keep-symbol=hidden full.so mini && rm -f mini.xz && xz mini && "
-		 "objcopy --add-section .gnu_debugdata=mini.xz stripped.so mini.so");
-	lab_open(&l, path_of("mini.so"), NULL);
-	assert_function(lab_at(&l, nm(dir, "full.so", "hidden"), false), "hidden");
-	assert_function(lab_at(&l, nm(dir, "full.so", "outer"), false), "outer");
 	lab_close(&l);
 }
 
@@ -430,12 +247,15 @@ static void test_cache(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_inlined),		  cmocka_unit_test(test_no_lines),
-		cmocka_unit_test(test_return_address),	  cmocka_unit_test(test_stripped),
-		cmocka_unit_test(test_debug_by_build_id), cmocka_unit_test(test_debug_by_link),
-		cmocka_unit_test(test_mini_debuginfo),	  cmocka_unit_test(test_plt),
-		cmocka_unit_test(test_deleted),		  cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_corrupt),		  cmocka_unit_test(test_cache),
+		cmocka_unit_test(test_inlined),
+		cmocka_unit_test(test_no_lines),
+		cmocka_unit_test(test_return_address),
+		cmocka_unit_test(test_stripped),
+		cmocka_unit_test(test_plt),
+		cmocka_unit_test(test_deleted),
+		cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_corrupt),
+		cmocka_unit_test(test_cache),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
