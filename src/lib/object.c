@@ -43,6 +43,7 @@ static void object_free(struct object *obj)
 		return;
 	lib_closep(&obj->fd);
 	free(obj->path);
+	free(obj->interp);
 	free(obj->segments);
 	free(obj->image);
 	free(obj);

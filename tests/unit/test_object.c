@@ -66,6 +66,8 @@ static void test_self(void **state)
 	assert_true(obj->fd >= 0);
 	assert_int_equal(FD_CLOEXEC, fcntl(obj->fd, F_GETFD));
 	assert_int_equal(0, obj->id);
+	assert_true(obj->program);
+	assert_non_null(strstr(obj->interp, "/ld"));
 	assert_ptr_equal(obj, objects_at(o, 0));
 	assert_null(objects_at(o, 1));
 	assert_int_equal(7, object_each_function(obj, find_symbol, &w));
@@ -155,6 +157,7 @@ static void test_loaded_libraries(void **state)
 	assert_non_null(vdso->image);
 	assert_string_equal("[vdso]", vdso->path);
 	assert_true(vdso->build_id_len > 0);
+	assert_false(vdso->program);
 	assert_int_equal(0, object_bias(vdso, v, &bias));
 	assert_int_equal(v->start, bias);
 	w.name = "__vdso_clock_gettime";
