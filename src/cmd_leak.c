@@ -355,8 +355,8 @@ static int open_rooms(struct leak *l, char **ret_msg)
 
 	if (err)
 		return err;
-	l->probes = probes_new(&(struct probes_config){ l->custom, l->n_custom, wants_every(l->o),
-							c->follow });
+	l->probes = probes_new(
+		&(struct probes_config){ l->allocators, wants_every(l->o), c->follow });
 	l->stacks = stacks_new();
 	l->sym = symbolizer_new(tracer_objects(l->tracer),
 				&(struct symbolizer_opts){ .no_lines = c->no_lines });
@@ -386,7 +386,7 @@ static void close_rooms(struct leak *l)
 	tracer_free(l->tracer);
 	if (l->stats_fd >= 0)
 		close(l->stats_fd);
-	alloc_custom_free(l->custom, l->n_custom);
+	allocators_free(l->allocators);
 }
 
 static int nothing_found(struct leak *l)
@@ -417,8 +417,19 @@ static int run_traced(struct leak *l)
 	if (!err)
 		err = tracer_run(l->tracer);
 	l->end_ns = clock_mono_ns();
-	probes_free(take_ptr(l->probes)); /* the target runs free before we go on */
+	probes_detach(l->probes); /* the target runs free before we go on */
 	return err ? err : print_end(l, tracer_start_ns(l->tracer));
+}
+
+static int add_specs(struct leak *l, char **ret_msg)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < l->o->alloc.n && !err; i++)
+		err = allocators_add_alloc(l->allocators, l->o->alloc.v[i], ret_msg);
+	for (size_t i = 0; i < l->o->free.n && !err; i++)
+		err = allocators_add_free(l->allocators, l->o->free.v[i], ret_msg);
+	return err;
 }
 
 static int run(const void *cfg)
@@ -427,9 +438,13 @@ static int run(const void *cfg)
 	_cleanup_free_ char *msg = NULL;
 	int err;
 
-	err = alloc_custom_parse(&l.o->alloc, &l.o->free, &l.custom, &l.n_custom, &msg);
+	l.allocators = allocators_new();
+	if (!l.allocators)
+		return STATUS_FAILURE;
+	err = add_specs(&l, &msg);
 	if (err) {
 		log_error("%s", msg ? msg : errno_name(err));
+		allocators_free(l.allocators);
 		return STATUS_USAGE;
 	}
 	err = open_rooms(&l, &msg);

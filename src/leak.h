@@ -7,6 +7,7 @@
 #ifndef MEMTALLY_LEAK_H
 #define MEMTALLY_LEAK_H
 
+#include "abi.h"
 #include "cmd_leak.h"
 #include "leak.skel.h"
 #include "lib/snapshot.h"
@@ -26,8 +27,7 @@ struct leak {
 	struct symbolizer *sym;
 	struct rank *rank;
 	struct view *view;
-	struct alloc_custom *custom;
-	size_t n_custom;
+	struct allocators *allocators;
 	int stats_fd; /* holds the kernel's run time statistics on; -1 */
 	uint64_t map_bytes;
 	uint64_t ticks, end_ns;

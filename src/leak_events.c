@@ -39,7 +39,7 @@ static int on_call(struct leak *l, const struct stack_event *ev)
 		.pid = (int)(uint32_t)ev->ev.proc_key,
 		.tid = (int)ev->ev.tid,
 		.comm = p ? p->comm : "",
-		.function = probes_function(l->probes, ev->function),
+		.function = allocators_name(l->allocators, ev->function),
 		.is_free = is_free,
 		.address = ev->address,
 		.bytes = ev->size,

@@ -39,12 +39,7 @@ struct user_pt_regs {
 };
 
 struct pt_regs {
-	union {
-		struct user_pt_regs user_regs;
-		struct {
-			__u64 regs[31], sp, pc, pstate;
-		};
-	};
+	struct user_pt_regs user_regs;
 };
 #endif
 

@@ -10,7 +10,7 @@
 
 #include "lib/opts.h"
 
-enum unwind_mode { UNWIND_AUTO, UNWIND_DWARF, UNWIND_FP, UNWIND_NONE };
+enum unwind_mode { UNWIND_OPT_AUTO, UNWIND_OPT_DWARF, UNWIND_OPT_FP, UNWIND_OPT_NONE };
 
 struct common_opts {
 	/* which processes: opts_targets */

@@ -34,6 +34,38 @@ static bool probe_tracepoints(void)
 	return tracepoint_id("sched", "sched_process_exec") > 0;
 }
 
+/* All of them are tried in one go. */
+static const struct uprobe_features *uprobes(void)
+{
+	static struct uprobe_features f;
+	static bool tried;
+
+	if (!tried && uprobe_features_probe(&f))
+		f = (struct uprobe_features){ 0 };
+	tried = true;
+	return &f;
+}
+
+static bool probe_cookie(void)
+{
+	return uprobes()->perf_cookie;
+}
+
+static bool probe_multi(void)
+{
+	return uprobes()->multi;
+}
+
+static bool probe_multi_pid(void)
+{
+	return uprobes()->multi_process;
+}
+
+static bool probe_session(void)
+{
+	return uprobes()->session;
+}
+
 static const struct {
 	const char *name, *about;
 	bool (*probe)(void);
@@ -47,17 +79,17 @@ static const struct {
 				   probe_task_storage },
 	[FEATURE_COOKIE] = { "uprobe-cookie",
 			     "one program for all functions (v5.15, 82e6b1eee6a8)",
-			     uprobe_has_cookie },
+			     probe_cookie },
 	[FEATURE_UPROBE_MULTI] = { "uprobe-multi",
 				   "all probes of a file in one link (v6.6, 89ae89f53d20)",
-				   uprobe_has_multi },
+				   probe_multi },
 	[FEATURE_UPROBE_MULTI_PID] = { "uprobe-multi-pid",
 				       "multi links see all threads of a process "
 				       "(v6.10, 46ba0e49b642)",
-				       uprobe_has_multi_pid },
+				       probe_multi_pid },
 	[FEATURE_UPROBE_SESSION] = { "uprobe-session",
 				     "entry and return in one program (v6.13, d920179b3d48)",
-				     uprobe_has_session },
+				     probe_session },
 	[FEATURE_TRACEPOINTS] = { "tracepoints", "process events; needed by --follow and exec",
 				  probe_tracepoints },
 };

@@ -261,21 +261,20 @@ uint64_t tracer_start_ns(const struct tracer *t)
 
 /* ---- objects ---- */
 
-static int announce_object(struct tracer *t, struct process *p, struct object *o)
-{
-	int err = unwinder_add_object(t->unwinder, o);
-
-	/* Without a table the walk says so per stack; only memory is worth stopping for. */
-	return err == -ENOMEM ? err : t->ops.object(t->arg, p, o);
-}
-
 static int announce_mapping(struct tracer *t, struct process *p, const struct mapping *m)
 {
 	struct object *o;
 
 	if (!(m->prot & MAP_EXEC) || objects_get(t->objects, p->pid, m, &o))
 		return 0;
-	return announce_object(t, p, o);
+	return t->ops.object(t->arg, p, o);
+}
+
+static int announce_predicted_object(struct tracer *t, struct process *p, struct object *o)
+{
+	int err = unwinder_prepare_object(t->unwinder, o);
+
+	return err ? err : t->ops.object(t->arg, p, o);
 }
 
 static int announce_predicted(struct tracer *t, struct process *p)
@@ -289,7 +288,7 @@ static int announce_predicted(struct tracer *t, struct process *p)
 		return err;
 	for (size_t i = 0; i < n && !err; i++)
 		if (!objects_get_path(t->objects, paths[i], &o))
-			err = announce_object(t, p, o);
+			err = announce_predicted_object(t, p, o);
 	predict_free(paths, n);
 	return err;
 }
@@ -301,6 +300,7 @@ int tracer_scan(struct tracer *t)
 	for (size_t i = 0; i < processes_count(t->processes) && !err; i++) {
 		struct process *p = processes_at(t->processes, i);
 
+		err = unwinder_prepare(t->unwinder, p->pid, &p->maps);
 		for (size_t k = 0; k < p->maps.n && !err; k++)
 			err = announce_mapping(t, p, &p->maps.v[k]);
 		if (!err && p->pid == t->spawn.pid)
@@ -635,7 +635,7 @@ static int bind_cgroup(struct tracer *t)
 	return 0;
 }
 
-int tracer_bind(struct tracer *t, const struct tracer_maps *maps)
+int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_object *obj)
 {
 	int err;
 
@@ -645,7 +645,7 @@ int tracer_bind(struct tracer *t, const struct tracer_maps *maps)
 	t->ring = ring_buffer__new(maps->events, on_ring, t, NULL);
 	if (!t->ring)
 		return -errno;
-	err = unwinder_publish(t->unwinder);
+	err = unwinder_publish(t->unwinder, obj);
 	if (!err)
 		err = bind_cgroup(t);
 	for (size_t i = 0; i < processes_count(t->processes) && !err; i++)

@@ -62,7 +62,9 @@ struct objects *tracer_objects(struct tracer *t);
 struct unwinder *tracer_unwinder(struct tracer *t);
 
 int tracer_scan(struct tracer *t);
-int tracer_bind(struct tracer *t, const struct tracer_maps *maps);
+struct bpf_object;
+/* obj: loaded; its unwind tables are filled. */
+int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_object *obj);
 /* 0 at a regular end; -errno. The exec of a program that can't be started: its -errno. */
 int tracer_run(struct tracer *t);
 /* Reads what the rings hold; a tick should begin with it. */
