@@ -140,7 +140,7 @@ static int script_interpreter(const char *path, char **ret)
 static int follow_scripts(char **path)
 {
 	for (int depth = 0; depth <= SCRIPT_DEPTH; depth++) {
-		char *interp;
+		char *interp = NULL;
 		int err = script_interpreter(*path, &interp);
 
 		if (err || !interp)
@@ -255,7 +255,7 @@ static bool can_list(const char *loader)
 static int add_libraries(struct paths *paths, const char *loader, const char *path)
 {
 	_cleanup_free_ char *text = NULL;
-	size_t len;
+	size_t len = 0;
 	int err;
 
 	if (!can_list(loader) || check_executable(loader))
