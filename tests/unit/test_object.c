@@ -501,13 +501,14 @@ static bool skip_unless_root(void)
 static void test_chroot_and_namespace(void **state)
 {
 	struct object *plain, *jailed, *hidden, *path;
-	struct objects *o = objects_new();
+	struct objects *o;
 	struct child a, b, c;
 	char *dir, file[96];
 
 	(void)state;
 	if (skip_unless_root())
 		skip();
+	o = objects_new();
 	dir = make_dir();
 	snprintf(file, sizeof(file), "%s/x", dir);
 	child_start(&a, dir, PLAIN);
@@ -535,7 +536,7 @@ static void test_chroot_and_namespace(void **state)
 
 static void test_deleted_and_replaced(void **state)
 {
-	struct objects *o = objects_new();
+	struct objects *o;
 	struct object *old, *obj;
 	struct mapping stale;
 	uint8_t ident[4];
@@ -545,6 +546,7 @@ static void test_deleted_and_replaced(void **state)
 	(void)state;
 	if (skip_unless_root())
 		skip();
+	o = objects_new();
 	dir = make_dir();
 	child_start(&a, dir, PLAIN);
 	stale = *a.m; /* as read before the upgrade */

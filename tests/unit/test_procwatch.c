@@ -337,7 +337,7 @@ static void test_overlay(void **state)
 {
 	struct object *by_event, *by_maps;
 	int out[2], in[2];
-	struct objects *o = objects_new();
+	struct objects *o;
 	struct seen s = {};
 	const struct mapping *m, *e;
 	struct procwatch *w;
@@ -348,12 +348,16 @@ static void test_overlay(void **state)
 	(void)state;
 	if (no_watch(&w))
 		skip();
+	o = objects_new();
 	assert_int_equal(0, pipe2(out, O_CLOEXEC) | pipe2(in, O_CLOEXEC));
 	pid = s.only = fork();
 	if (!pid)
 		overlay_child(out[1], in[0]);
 	close(out[1]);
 	if (read(out[0], &p, sizeof(p)) != sizeof(p)) {
+		waitpid(pid, NULL, 0);
+		objects_free(o);
+		procwatch_free(w);
 		print_message("skipped: no overlayfs here\n");
 		skip();
 	}
@@ -383,7 +387,7 @@ static void test_overlay(void **state)
 /* The path is the one that the process sees; the object is found all the same. */
 static void test_chroot(void **state)
 {
-	struct objects *o = objects_new();
+	struct objects *o;
 	const struct mapping *e = NULL;
 	struct object *by_event, *by_path;
 	struct seen s = {};
@@ -393,6 +397,7 @@ static void test_chroot(void **state)
 	(void)state;
 	if (no_watch(&w))
 		skip();
+	o = objects_new();
 	pid = s.only = fork();
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
