@@ -191,14 +191,27 @@ static int read_blocks(struct rows *r)
 
 /* ---- mapped ranges ---- */
 
-/* Memory that an allocator library maps for its own use is not the program's leak. */
+/*
+ * Memory that an allocator maps for itself is not the program's leak. What it maps inside
+ * malloc the BPF side hides already; here remain threads and constructors of allocator
+ * libraries, and free(), whose end nobody probes (glibc makes a thread's arena there).
+ */
 static bool mapped_by_allocator(struct leak *l, struct process *p, const struct stack *st)
 {
-	const struct mapping *m = st && st->n ? maps_find(&p->maps, st->pcs[0] - 1) : NULL;
-	struct object *o;
+	for (size_t i = 0; st && i < st->n; i++) {
+		const struct mapping *m = maps_find(&p->maps, st->pcs[i] - 1);
+		struct object *o;
+		uint64_t bias;
 
-	return m && !objects_get(tracer_objects(l->tracer), p->pid, m, &o) &&
-	       probes_is_allocator(l->probes, o);
+		if (!m || objects_get(tracer_objects(l->tracer), p->pid, m, &o))
+			continue;
+		if (i == 0 && probes_is_allocator(l->probes, o))
+			return true;
+		if (!object_bias(o, m, &bias) &&
+		    probes_is_allocating(l->probes, o, st->pcs[i] - 1 - bias))
+			return true;
+	}
+	return false;
 }
 
 static int by_site_then_first(const void *a, const void *b)

@@ -15,8 +15,7 @@
 struct searched {
 	const struct object *o;
 	struct plan plan;
-	size_t n_sites;
-	bool is_allocator;
+	struct alloc_found found;
 };
 
 /* One object probed for one process (or for all). */
@@ -75,8 +74,10 @@ void probes_free(struct probes *p)
 	if (!p)
 		return;
 	probes_detach(p);
-	for (size_t i = 0; i < p->n_searched; i++)
+	for (size_t i = 0; i < p->n_searched; i++) {
 		plan_deinit(&p->searched[i].plan);
+		alloc_found_deinit(&p->searched[i].found);
+	}
 	free(p->searched);
 	free(p->attached);
 	strlist_deinit(&p->found);
@@ -150,15 +151,17 @@ static int search(struct probes *p, const struct object *o, struct searched **re
 	if (err)
 		return err;
 	s = &p->searched[p->n_searched];
-	*s = (struct searched){ .o = o, .n_sites = found.n, .is_allocator = found.is_allocator };
+	*s = (struct searched){ .o = o };
 	err = note_found(p, o, &found);
 	if (!err)
 		err = plan_make(o, &found, p->emulated, &notes, &s->plan);
-	alloc_found_deinit(&found);
-	if (err)
+	if (err) {
+		alloc_found_deinit(&found);
 		return err;
+	}
+	s->found = found;
 	p->n_searched++;
-	p->n_found += s->n_sites;
+	p->n_found += found.n;
 	*ret = s;
 	return 0;
 }
@@ -232,7 +235,7 @@ int probes_add(struct probes *p, pid_t pid, const struct object *o, char **ret_m
 	struct attached *a;
 	int err = search(p, o, &s);
 
-	if (err || !s->n_sites || is_attached(p, scope, o))
+	if (err || !s->found.n || is_attached(p, scope, o))
 		return err;
 	err = array_reserve(&p->attached, &p->cap_attached, p->n_attached + 1, sizeof(*a));
 	if (err)
@@ -298,5 +301,18 @@ bool probes_is_allocator(const struct probes *p, const struct object *o)
 {
 	const struct searched *s = searched_find(p, o);
 
-	return s && s->is_allocator;
+	return s && s->found.is_allocator;
+}
+
+bool probes_is_allocating(const struct probes *p, const struct object *o, uint64_t vaddr)
+{
+	const struct searched *s = searched_find(p, o);
+
+	for (size_t i = 0; s && i < s->found.n; i++) {
+		const struct alloc_site *f = &s->found.sites[i];
+
+		if (f->spec.kind == ALLOC_KIND_MALLOC && vaddr - f->vaddr < f->size)
+			return true;
+	}
+	return false;
 }
