@@ -246,10 +246,7 @@ def test_preloaded_from_start(tally, allocator, tmp_path):
 def test_jemalloc_api(trace, variant):
     lib = shared_library(PRELOADS["jemalloc"])
     t, truth, _ = trace(f"jemalloc_api-{variant}", "--lib", lib)
-    sites = truth["sites"]
-    # xallocx() resizes in place what mallocx() made: the block may be charged to either call.
-    assert_truth(t.last, truth, rows_per_site={"xallocx": 2})
-    assert sum(r.bytes for r in rows_of(t.last, sites["xallocx"])) == sites["xallocx"]["bytes"]
+    assert_truth(t.last, truth)
     t.assert_clean()
 
 
@@ -273,7 +270,7 @@ def test_jemalloc_loaded_late(victim, tally):
     v.say("go")
     truth = v.expect("ready")
     t.stop()
-    assert_truth(t.last, truth, only=False, rows_per_site={"xallocx": 2})
+    assert_truth(t.last, truth, only=False)
     t.assert_clean()
 
 
