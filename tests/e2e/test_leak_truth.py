@@ -21,6 +21,9 @@ PRELOADS = {"jemalloc": "libjemalloc.so.2", "tcmalloc": "libtcmalloc_minimal.so.
 # musl's library has no unwind tables: behind its strdup no walk finds the caller.
 MUSL_BLIND = ("l8",)
 
+# jemalloc keeps its thread data in static TLS, which dlopen has little of by default.
+JEMALLOC_ENV = {"GLIBC_TUNABLES": "glibc.rtld.optional_static_tls=16384"}
+
 
 @pytest.mark.parametrize("shape", [*VARIANTS, "static", "nopie", "clang"])
 def test_eleven(trace, shape):
@@ -242,10 +245,12 @@ def test_preloaded_from_start(tally, allocator, tmp_path):
     t.assert_clean()
 
 
+@pytest.mark.parametrize("preload", [False, True], ids=["beside-glibc", "preloaded"])
 @pytest.mark.parametrize("variant", ["o0", "o2"])
-def test_jemalloc_api(trace, variant):
+def test_jemalloc_api(trace, variant, preload):
     lib = shared_library(PRELOADS["jemalloc"])
-    t, truth, _ = trace(f"jemalloc_api-{variant}", "--lib", lib)
+    env = {"LD_PRELOAD": lib} if preload else JEMALLOC_ENV
+    t, truth, _ = trace(f"jemalloc_api-{variant}", "--lib", lib, env=env)
     assert_truth(t.last, truth)
     t.assert_clean()
 
@@ -253,7 +258,7 @@ def test_jemalloc_api(trace, variant):
 def test_jemalloc_loaded_late(victim, tally):
     """An allocator that comes by dlopen after the attach is noticed."""
     lib = shared_library(PRELOADS["jemalloc"])
-    v = victim("jemalloc_api-o2", "--lib", lib, "--late", "1")
+    v = victim("jemalloc_api-o2", "--lib", lib, "--late", "1", env=JEMALLOC_ENV)
     t = tally("-p", v.pid, "0.2").started()
     v.say()
     v.expect("poked")
