@@ -134,11 +134,10 @@ def test_a_million_blocks(trace, small, large):
 
 
 def test_full_table_is_said(trace):
-    """Room for 1000 blocks: the rest is counted as lost, exit 3, the cure is named."""
+    """Room for 1000 blocks: the rest is counted as lost, exit 3."""
     t, truth, _ = trace("overflow-o2", "--small", "5000", "--large", "500", "--temporary", "3000",
                         options=["--max-blocks", "1000"])
     assert t.status == INCOMPLETE
-    assert "--max-blocks" in t.error_text
     lost = losses_of(t.last)
     assert any(lost.values())
     rows = {n: rows_of(t.last, s) for n, s in truth["sites"].items()}
@@ -190,6 +189,8 @@ def test_cpp(trace, shape):
     """Each user of operator new has a row of its own, and catching bad_alloc still works."""
     t, truth, v = trace(f"cpp-{shape}")
     assert (truth["caught"], truth["refused"]) == (1000, 1000)
+    if shape == "static":  # libgcc sorts its tables at the first throw, and keeps the result
+        t.last.rows = [r for r in t.last.rows if "_Unwind_Find_FDE" not in r.names]
     assert_truth(t.last, truth)
     assert_stacks_complete(t.last, truth)
     t.assert_clean()
@@ -234,15 +235,39 @@ def test_preloaded_cpp(trace, allocator):
 @pytest.mark.parametrize("allocator", PRELOADS)
 def test_preloaded_from_start(tally, allocator, tmp_path):
     """Traced from its first instruction: what the allocator maps for itself is no leak."""
-    truth_file = tmp_path / "truth"
-    t = tally("--", "env", f"LD_PRELOAD={shared_library(PRELOADS[allocator])}",
-              victim_path("eleven-o2"), "--no-wait", "--truth", truth_file).wait()
-    truth = json.loads(truth_file.read_text().splitlines()[-1])
+    file = tmp_path / "truth"
+    t = tally("--", victim_path("eleven-o2"), "--no-wait", "--truth", file,
+              env={**os.environ, "LD_PRELOAD": shared_library(PRELOADS[allocator])}).wait()
+    truth = json.loads(file.read_text().splitlines()[-1])
+    assert_truth(t.last, truth)
+    t.assert_clean()
+
+
+@pytest.mark.parametrize("allocator", PRELOADS)
+def test_preloaded_by_env(tally, allocator, tmp_path):
+    """The usual command line: the library comes with an exec after the attach."""
+    file = tmp_path / "truth"
+    lib = shared_library(PRELOADS[allocator])
+    t = tally("-v", "--", "env", f"LD_PRELOAD={lib}", victim_path("eleven-o2"), "--truth", file,
+              stdin=subprocess.PIPE).started()
+    while not said(t.errors, lib):
+        pass
+    t.proc.stdin.write(b"go\n\n")
+    t.proc.stdin.flush()
+    t.wait()
+    truth = json.loads(file.read_text().splitlines()[-1])
     assert_truth(t.last, truth, only=False)
     own = {id(r) for s in truth["sites"].values() for r in rows_of(t.last, s)}
     strange = [r for r in t.last.rows if r.kind == "mmap" and id(r) not in own]
     assert not strange, strange
     t.assert_clean()
+
+
+def said(lines, path):
+    """Waits for a -v line that says this allocator is probed."""
+    line = lines.next()
+    assert line is not None, "memtally ended before it noticed the allocator"
+    return os.path.realpath(path).encode() in line or path.encode() in line
 
 
 @pytest.mark.parametrize("preload", [False, True], ids=["beside-glibc", "preloaded"])
