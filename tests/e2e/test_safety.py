@@ -122,8 +122,8 @@ def test_two_tracers(victim, tally):
     b.assert_clean()
 
 
-@pytest.mark.parametrize("allocator", [None, "libjemalloc.so.2", "libtcmalloc_minimal.so.4",
-                                       "libmimalloc.so.2"])
+# not mimalloc: Debian builds it as C, its operator new aborts where it should throw
+@pytest.mark.parametrize("allocator", [None, "libjemalloc.so.2", "libtcmalloc_minimal.so.4"])
 @pytest.mark.parametrize("shape", ["o0", "o2", "static"])
 def test_bad_alloc_is_survived(victim, tally, shape, allocator):
     """Exceptions out of operator new, many thousand times, under the probes."""
