@@ -206,9 +206,11 @@ def test_top(trace):
 @pytest.mark.parametrize("key,first", [("bytes", "big"), ("count", "many"), ("age", "aged")])
 def test_sort(victim, tally, key, first):
     v = victim("sorter-o2")
-    t = tally("-p", v.pid, "--sort", key).started()
+    t = tally("-p", v.pid, "--sort", key, "0.2").started()
     v.say()
     v.expect("aged")
+    t.wait_tick(lambda tick: tick.rows, "the aged blocks")  # ages differ by a report's time
+    t.wait_tick(lambda tick: tick.rows, "one more report")
     v.say()
     v.expect("grown")
     v.say()
