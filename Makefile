@@ -12,7 +12,7 @@
 #   src/ROOM/x.c           linked into the tool and, sanitized, into every unit test
 #   bpf/x.bpf.c            becomes x.skel.h, built before the .c files that include it
 #   tests/unit/test_x.c    a unit test; tests/bpf/test_x.c one that loads BPF (as root)
-#   tests/bpf/x.bpf.c      its programs: x.skel.h with struct x_test_bpf
+#   tests/bpf/x.bpf.c      its programs: x.skel.h with struct x_bpf
 #   tests/unit/y.c, tests/bpf/y.c     helpers of those tests; tests/bpf/y.c with a main()
 #                          is also a program, $(BUILD)/bpf/y
 #   tests/fuzz/fuzz_x.c    a libFuzzer target; tests/bench/x.py a benchmark, which may use
@@ -91,23 +91,23 @@ $(BUILD)/%.o: %.c
 define bpf_object
 	$(call msg,BPF,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(BPF_CFLAGS) $(1) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $(@:.o=.full.o)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $(@:.o=.full.o)
 	$(Q)$(BPFTOOL) gen object $@ $(@:.o=.full.o)
 endef
 
 $(BUILD)/%.bpf.o: bpf/%.bpf.c
-	$(call bpf_object)
+	$(bpf_object)
 
 $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(call msg,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
 $(BUILD)/tests/bpf/%.bpf.o: tests/bpf/%.bpf.c
-	$(call bpf_object,-Itests/bpf)
+	$(bpf_object)
 
 $(BUILD)/tests/bpf/%.skel.h: $(BUILD)/tests/bpf/%.bpf.o
 	$(call msg,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name $*_test_bpf > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
 .PHONY: bpf
 bpf: $(SKELS)
