@@ -3,6 +3,7 @@
 #include "cmd_leak.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define COMMON(name) offsetof(struct common_opts, name)
 #define FIELD(name)  offsetof(struct leak_opts, name)
@@ -38,11 +39,11 @@ static const struct opt leak_rows[] = {
 
 static const struct opt limit_rows[] = {
 	OPT_ROW("max-blocks", 0, OPT_U64, FIELD(max_blocks), "N",
-		"Room for live blocks; 0: as the memory of the machine allows", .fallback = "0",
-		.max = 1ULL << 30),
-	OPT_ROW("max-stacks", 0, OPT_U64, FIELD(max_stacks), "N",
-		"Room for different stacks; 0: as the memory of the machine allows",
-		.fallback = "0", .max = 1ULL << 24),
+		"Room for live blocks; 0: what an eighth of the available memory holds, "
+		"at most 2097152",
+		.fallback = "0", .max = 1ULL << 30),
+	OPT_ROW("max-stacks", 0, OPT_U64, FIELD(max_stacks), "N", "Room for different stacks",
+		.fallback = "65536", .min = 1, .max = 1ULL << 24),
 	OPT_ROW("max-overhead", 0, OPT_PERCENT, FIELD(max_overhead), "PERCENT",
 		"Share of one CPU that tracing may take; 0: no limit", .fallback = "0"),
 };
@@ -67,6 +68,9 @@ static int leak_check(const void *cfg, char **ret_msg)
 				 "--show-allocs lists the blocks of stacks: not with --by process");
 	if (o->common.folded && o->common.by == LEAK_BY_PROCESS)
 		return opts_fail(-EINVAL, ret_msg, "--folded writes stacks: not with --by process");
+	if (o->trace && o->common.folded && strcmp(o->common.folded, "-") == 0)
+		return opts_fail(-EINVAL, ret_msg,
+				 "--folded - prints nothing but stacks: not with --trace");
 	return opts_check_targets(&o->common, ret_msg);
 }
 

@@ -125,7 +125,7 @@ static const char completion_head[] =
 	"_memtally()\n"
 	"{\n"
 	"	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-	"	local cmd=${COMP_WORDS[1]} words= i\n"
+	"	local cmd=${COMP_WORDS[1]} words='' i\n"
 	"\n"
 	"	COMPREPLY=()\n"
 	"	for ((i = 2; i < COMP_CWORD; i++)); do\n"
@@ -136,12 +136,12 @@ static const char completion_head[] =
 	"	done\n"
 	"	# --name=value arrives as three words\n"
 	"	if [[ $cur == = ]]; then\n"
-	"		cur=\n"
+	"		cur=''\n"
 	"	elif [[ $prev == = ]]; then\n"
 	"		prev=${COMP_WORDS[COMP_CWORD-2]}\n"
 	"	fi\n"
 	"	if ((COMP_CWORD == 1)); then\n"
-	"		cmd= prev=\n"
+	"		cmd='' prev=''\n"
 	"	fi\n"
 	"	case $cmd:$prev in\n";
 

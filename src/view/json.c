@@ -44,7 +44,7 @@ static json_t *json_text(const char *s)
 	_cleanup_free_ char *clean = NULL;
 	json_t *j = s ? json_string(s) : json_null();
 
-	if (j)
+	if (j || !s)
 		return j;
 	clean = utf8_sanitize(s, strlen(s));
 	return clean ? json_string_nocheck(clean) : NULL;

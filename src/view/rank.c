@@ -133,22 +133,23 @@ static uint64_t add_capped(uint64_t a, uint64_t b)
 	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
-static void ages_merge(struct row *to, const struct row *from)
+/* The mean weighs by count, in one division: no rounding that depends on the order. */
+static void ages_merge(struct row *run, size_t n)
 {
-	double count = (double)to->count + (double)from->count;
+	unsigned __int128 sum = 0, count = 0;
 
-	if (count > 0)
-		to->age_mean_ns = (uint64_t)(((double)to->age_mean_ns * (double)to->count +
-					      (double)from->age_mean_ns * (double)from->count) /
-					     count);
-	to->has_ages = to->has_ages && from->has_ages;
-	to->age_max_ns = MAX(to->age_max_ns, from->age_max_ns);
-	to->age_p50_ns = AGE_UNKNOWN; /* medians cannot be added */
+	for (size_t i = 0; i < n; i++) {
+		sum += (unsigned __int128)run[i].age_mean_ns * run[i].count;
+		count += run[i].count;
+		run[0].has_ages = run[0].has_ages && run[i].has_ages;
+		run[0].age_max_ns = MAX(run[0].age_max_ns, run[i].age_max_ns);
+	}
+	run[0].age_mean_ns = count ? (uint64_t)(sum / count) : 0;
+	run[0].age_p50_ns = AGE_UNKNOWN; /* medians cannot be added */
 }
 
 static void numbers_merge(struct row *to, const struct row *from)
 {
-	ages_merge(to, from); /* first: weighs by the counts before */
 	to->bytes = add_capped(to->bytes, from->bytes);
 	to->count = add_capped(to->count, from->count);
 	to->allocs = add_capped(to->allocs, from->allocs);
@@ -213,6 +214,8 @@ static int rows_merge(const struct rank *r, struct row *rows, size_t n, size_t *
 		err = blocks_merge(&rows[i], end - i);
 		if (err)
 			return err;
+		if (end - i > 1)
+			ages_merge(&rows[i], end - i); /* while the counts are each row's own */
 		for (size_t k = i + 1; k < end; k++)
 			numbers_merge(&rows[i], &rows[k]);
 		row_forget(&rows[i], r->identity);

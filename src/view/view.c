@@ -66,15 +66,22 @@ static int stream_flush(FILE *f, int err)
 	return err;
 }
 
+/* Notes are for whoever watches; that nobody can see them must not end the run. */
+static int notes_flush(FILE *notes, int err)
+{
+	if (fflush(notes) || ferror(notes))
+		clearerr(notes);
+	return err;
+}
+
 int view_start(struct view *v, const struct view_start *s)
 {
-	const struct view_backend *b = v->backend ? v->backend : &view_text;
-	FILE *out = b == &view_json ? v->c.out : v->c.notes;
-
 	errno = 0;
 	if (v->out_err)
 		return v->out_err;
-	return v->out_err = stream_flush(out, b->start(&v->c, s, out));
+	if (v->backend != &view_json)
+		return notes_flush(v->c.notes, view_text.start(&v->c, s, v->c.notes));
+	return v->out_err = stream_flush(v->c.out, view_json.start(&v->c, s, v->c.out));
 }
 
 static int report_write(struct view *v, const struct view_report *r)
@@ -119,7 +126,7 @@ static int losses_note(struct view *v, const struct view_report *r)
 	struct view_report losses = *r;
 
 	losses.n_rows = losses.n_top = 0;
-	return stream_flush(v->c.notes, view_text.report_end(&v->c, &losses, v->c.notes));
+	return notes_flush(v->c.notes, view_text.report_end(&v->c, &losses, v->c.notes));
 }
 
 int view_report(struct view *v, const struct view_report *r)
@@ -143,11 +150,10 @@ int view_call(struct view *v, const struct view_call *call)
 
 int view_end(struct view *v, const struct view_end *e)
 {
-	const struct view_backend *b = v->backend ? v->backend : &view_text;
-	FILE *out = v->backend ? v->c.out : v->c.notes;
-
 	errno = 0;
-	if (!v->out_err)
-		v->out_err = stream_flush(out, b->end(&v->c, e, out));
+	if (!v->backend)
+		notes_flush(v->c.notes, view_text.end(&v->c, e, v->c.notes));
+	else if (!v->out_err)
+		v->out_err = stream_flush(v->c.out, v->backend->end(&v->c, e, v->c.out));
 	return v->out_err ? v->out_err : v->folded_err;
 }

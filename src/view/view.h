@@ -2,7 +2,8 @@
 /*
  * view.h - rows to text, JSON or folded stacks. One writer per run; every function
  * writes and flushes, and returns 0 or the negative errno of the first failed write
- * (-EPIPE when the reader went away, -ENOSPC ...), which is sticky. The process must
+ * (-EPIPE when the reader went away, -ENOSPC ...), which is sticky; notes that cannot be
+ * written are no error, and -t prints nothing with folded "-". The process must
  * ignore SIGPIPE (main does), so that a closed pipe never skips the detach.
  */
 #ifndef MEMTALLY_VIEW_H
