@@ -105,17 +105,18 @@ $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 $(BUILD)/tests/bpf/%.bpf.o: tests/bpf/%.bpf.c
 	$(bpf_object)
 
+# A fragment in tests/bpf sets SKEL_NAME for a target where two would be called the same.
+SKEL_NAME = $*_bpf
 $(BUILD)/tests/bpf/%.skel.h: $(BUILD)/tests/bpf/%.bpf.o
 	$(call msg,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $(SKEL_NAME) > $@
 
 .PHONY: bpf
 bpf: $(SKELS)
 
 # Once an object is built its .d file knows the skeleton it includes. For the first time
-# the skeleton must be there before: "FILE:SKELETON" of every .c file that includes one.
-SKEL_USES := $(subst ",,$(shell grep -oHE '"[a-z0-9_]+\.skel\.h"' $(SRCS) \
-	$(wildcard tests/bpf/*.c tests/bench/*.c) /dev/null))
+# the skeleton must be there before.
+SKEL_USES := $(shell tools/skel_uses.sh)
 skel_of = $(BUILD)/$(if $(wildcard $(dir $(1))$(2:.skel.h=.bpf.c)),$(dir $(1)))$(2)
 define skel_use
 $(BUILD)/$(1:.c=.o) $(BUILD)/san/$(1:.c=.o): | $(call skel_of,$(1),$(2))
