@@ -7,6 +7,8 @@
 #   check-unit       ok       214 tests in 17 programs
 #   check-e2e        SKIPPED  not root, and no sudo here
 #   check-lint       FAILED   see build/check-lint.log
+#
+# REQUIRE_ALL=1: what is skipped has failed.
 set -u
 
 make=${MAKE:-make}

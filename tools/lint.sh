@@ -215,6 +215,10 @@ check_tools()
 
 tree '*.c' '*.h' >"$files/c"
 tree '*.sh' .ci/run >"$files/sh"
+if ! [ -s "$files/c" ]; then
+	echo "lint: no files; this is not a clone with git" >&2
+	exit 1
+fi
 
 check_includes >"$files/1"
 check_files >"$files/2"
