@@ -198,6 +198,7 @@ demo:
 	+$(Q)$(MAKE) --no-print-directory demo-run
 
 demo-run: $(BIN) $(BUILD)/demo_leak
+	@echo 'demo: ./$(BIN) leak -- $(BUILD)/demo_leak' >&2
 	$(Q)tools/as_root.sh ./$(BIN) leak -- $(BUILD)/demo_leak
 
 CHECKS := unit compilers bpf e2e static lint
@@ -288,8 +289,9 @@ install: $(BIN)
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/memtally
 	$(foreach m,$(MANS),install -D -m 644 $(m) \
 		$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(m)))/$(notdir $(m)) &&) true
-	mkdir -p $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	./$(BIN) --completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/memtally
+	./$(BIN) --completion bash > $(BUILD)/completion.bash
+	install -D -m 644 $(BUILD)/completion.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/memtally
 
 .PHONY: clean
 clean:

@@ -34,4 +34,8 @@ if [ "${1:-}" = --why ]; then
 	why
 	exit
 fi
+if [ ${#sudo[@]} -gt 0 ] && ! command -v sudo >/dev/null; then
+	echo "as_root: not root, and no sudo here, for: $*" >&2
+	exit 1
+fi
 exec "${sudo[@]}" "$@"
