@@ -204,7 +204,7 @@ demo-run: $(BIN) $(BUILD)/demo_leak
 CHECKS := unit compilers bpf e2e static lint
 check:
 	$(Q)tools/deps.sh check
-	+$(Q)MAKE='$(MAKE) --no-print-directory $(JOBS)' tools/check.sh $(BUILD) $(CHECKS)
+	+$(Q)CHECK_MAKE='$(MAKE) --no-print-directory $(JOBS)' tools/check.sh $(BUILD) $(CHECKS)
 
 .PHONY: check-unit check-compilers check-bpf check-e2e check-static check-lint
 check-unit: $(UNIT_BINS)

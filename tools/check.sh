@@ -11,7 +11,7 @@
 # REQUIRE_ALL=1: what is skipped has failed.
 set -u
 
-make=${MAKE:-make}
+make=${CHECK_MAKE:-make}
 build=$1
 shift
 mkdir -p "$build"
