@@ -12,7 +12,7 @@
 #   src/ROOM/x.c           linked into the tool and, sanitized, into every unit test
 #   bpf/x.bpf.c            becomes x.skel.h, built before the .c files that include it
 #   tests/unit/test_x.c    a unit test; tests/bpf/test_x.c one that loads BPF (as root)
-#   tests/bpf/x.bpf.c      its programs: x.skel.h with struct x_bpf
+#   tests/bpf/x.bpf.c      its programs: x.skel.h with struct x_test_bpf
 #   tests/unit/y.c, tests/bpf/y.c     helpers of those tests; tests/bpf/y.c with a main()
 #                          is also a program, $(BUILD)/bpf/y
 #   tests/fuzz/fuzz_x.c    a libFuzzer target; tests/bench/x.py a benchmark, which may use
@@ -105,11 +105,9 @@ $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 $(BUILD)/tests/bpf/%.bpf.o: tests/bpf/%.bpf.c
 	$(bpf_object)
 
-# A fragment in tests/bpf sets SKEL_NAME for a target where two would be called the same.
-SKEL_NAME = $*_bpf
 $(BUILD)/tests/bpf/%.skel.h: $(BUILD)/tests/bpf/%.bpf.o
 	$(call msg,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name $(SKEL_NAME) > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_test_bpf > $@
 
 .PHONY: bpf
 bpf: $(SKELS)
