@@ -5,11 +5,13 @@
 # closes with what became of each:
 #
 #   check-unit       ok       214 tests in 17 programs
-#   check-e2e        SKIPPED  not root, and no sudo here
+#   check-e2e        SKIPPED  not root, and no sudo here; 59 passed, 334 deselected in 27.3s
 #   check-lint       FAILED   see build/check-lint.log
+#
+# REQUIRE_ALL=1: what is skipped has failed.
 set -u
 
-make=${MAKE:-make}
+make=${CHECK_MAKE:-make}
 build=$1
 shift
 mkdir -p "$build"
@@ -39,6 +41,8 @@ for part in "$@"; do
 		failed=1
 	elif grep "^check-$part: SKIPPED: " "$log" >/dev/null; then
 		word=SKIPPED text=$(sed -n "s/^check-$part: SKIPPED: //p" "$log")
+		rest=$(closing "$log")
+		[ "$rest" = "SKIPPED: $text" ] || text+="; $rest"
 	else
 		word=ok text=$(closing "$log")
 	fi
