@@ -27,12 +27,14 @@ static void judgement(void **state)
 	ns[INSN_OTHER] = 14000;
 	ns[INSN_NOP] = 800;
 	ns[INSN_PUSH] = 950;
-	ns[INSN_CALL] = 1280; /* 160 % */
-	ns[INSN_JMP] = 1281;
+	ns[INSN_CALL] = 2400; /* three times nop */
+	ns[INSN_JMP] = 2401;
 	ns[INSN_TEST_REG] = 13000;
 	assert_true(calibrate_judge(ns) == (BIT(NOP) | BIT(PUSH) | BIT(CALL)));
-	/* Bare metal: the gap is small, but there. */
+	/* A small gap, as without virtualisation: the middle by ratio is 1131. */
 	ns[INSN_OTHER] = 1600;
+	ns[INSN_CALL] = 1131;
+	ns[INSN_JMP] = 1132;
 	assert_true(calibrate_judge(ns) == (BIT(NOP) | BIT(PUSH) | BIT(CALL)));
 	/* No gap: nothing is believed. */
 	ns[INSN_OTHER] = 1599;
