@@ -189,3 +189,10 @@ int mmap_exit(struct bpf_raw_tracepoint_args *ctx)
 		__sync_fetch_and_add(&totals.dropped, 1);
 	return 0;
 }
+
+/* Makes the kernel replace return addresses. */
+SEC("uretprobe")
+int nothing_exit(void *ctx)
+{
+	return 0;
+}
