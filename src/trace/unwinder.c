@@ -236,6 +236,12 @@ int unwinder_prepare(struct unwinder *u, pid_t pid, const struct maps *maps)
 	return 0;
 }
 
+int unwinder_prepare_object(struct unwinder *u, struct object *o)
+{
+	u->prepared_mappings++;
+	return table_get(u, o) ? 0 : -ENOMEM;
+}
+
 static int size_map(struct bpf_object *obj, const char *name, size_t n, struct array *a)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(obj, name);

@@ -37,6 +37,8 @@ void unwinder_free(struct unwinder *u);
 
 /* Compiles what a process maps, ahead of sizing. 0 or -ENOMEM. */
 int unwinder_prepare(struct unwinder *u, pid_t pid, const struct maps *maps);
+/* Compiles one object that is about to be mapped. 0 or -ENOMEM. */
+int unwinder_prepare_object(struct unwinder *u, struct object *o);
 /*
  * Sizes the arrays of a BPF object that is not loaded yet: what is prepared and room for
  * objects and processes to come. headroom_rows 0: a quarter more, at least 512 Ki rows
