@@ -22,12 +22,9 @@
 #include <string.h>
 #include <sys/personality.h>
 
-#include "unwind.skel.h"
-
 struct expect {
 	uint64_t stacks, hits, frames, max_ns;
 	bool complete;
-	const char *hide;
 };
 
 static uint64_t set_hash;
@@ -37,39 +34,6 @@ static int on_record(void *arg, const struct walk_record *rec)
 	(void)arg;
 	set_hash += rec->head.hash * 0x9E3779B97F4A7C15ULL;
 	return 0;
-}
-
-static int hide_returns(struct harness *h, const char *function)
-{
-	LIBBPF_OPTS(bpf_uprobe_opts, opts, .func_name = function, .retprobe = true);
-
-	h->links[2] = bpf_program__attach_uprobe_opts(h->skel->progs.nothing_exit, -1, h->object, 0,
-						      &opts);
-	return h->links[2] ? 0 : -errno;
-}
-
-static uint64_t count_stacks(const struct harness *h)
-{
-	uint64_t key, n = 0, *last = NULL;
-
-	while (!bpf_map_get_next_key(bpf_map__fd(h->skel->maps.stacks), last, &key)) {
-		last = &key;
-		n++;
-	}
-	return n;
-}
-
-static uint64_t ns_per_run(const struct harness *h, uint64_t *ret_runs)
-{
-	struct bpf_program *prog = bpf_object__find_program_by_name(h->skel->obj, h->program);
-	struct bpf_prog_info info = {0};
-	uint32_t len = sizeof(info);
-
-	*ret_runs = 0;
-	if (bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len) || !info.run_cnt)
-		return 0;
-	*ret_runs = info.run_cnt;
-	return info.run_time_ns / info.run_cnt;
 }
 
 static int differs(const char *what, uint64_t expected, uint64_t got)
@@ -82,8 +46,8 @@ static int differs(const char *what, uint64_t expected, uint64_t got)
 
 static int judge(const struct harness *h, const struct expect *e)
 {
-	const struct walk_totals *t = &h->skel->bss->totals;
-	uint64_t stacks = count_stacks(h), runs, ns = ns_per_run(h, &runs);
+	const struct walk_totals *t = harness_totals(h);
+	uint64_t stacks = harness_stacks(h), runs, ns = harness_run_ns(h, &runs);
 	int failed = 0;
 
 	printf("%s: %lu hits, %lu frames, %lu stacks (set %016lx), complete %lu depth %lu "
@@ -111,8 +75,6 @@ static int run(struct harness *h, const struct expect *e)
 	int stats = bpf_enable_stats(BPF_STATS_RUN_TIME), failed = 1;
 	int err = harness_start(h);
 
-	if (!err && e->hide)
-		err = hide_returns(h, e->hide);
 	if (!err)
 		err = harness_run(h);
 	if (err)
@@ -140,7 +102,7 @@ static int parse(int argc, char **argv, struct harness *h, struct expect *e)
 		if (c == 'b')
 			h->program = optarg;
 		else if (c == 'r')
-			e->hide = optarg;
+			h->hide = optarg;
 		else if (c == 'c')
 			e->complete = true;
 		else if (!number)
@@ -156,6 +118,7 @@ int main(int argc, char **argv)
 	char object[PATH_MAX], *colon;
 	int failed;
 
+	h.on_record = on_record;
 	if (parse(argc, argv, &h, &e))
 		return 2;
 	colon = strrchr(argv[optind], ':');
