@@ -18,8 +18,8 @@ struct stacks {
 	pid_t pid;
 };
 
-static const char *const result_names[] = {"exact",  "shorter",	  "depth",
-					   "longer", "different", "missing"};
+static const char *const result_names[] = {"exact",	"shorter", "depth",  "longer",
+					   "different", "missing", "unknown"};
 static const char *const status_names[] = {"complete", "depth",	      "no_mapping",
 					   "no_row",   "unsupported", "fault"};
 
@@ -91,9 +91,14 @@ static enum gt_result classify(const struct stacks *ours, const struct stack *o,
 		m--;
 	while (n && !a[n - 1])
 		n--;
-	for (size_t i = 0; i < n && i < m; i++)
-		if (a[i] != b[i])
-			return GT_DIFFERENT;
+	for (size_t i = 0; i < n && i < m; i++) {
+		if (a[i] == b[i])
+			continue;
+		/* the trampoline is the first instruction of a page of its own */
+		if (i == m - 1 && (o->flags & WALK_FLAG_TRAMP) && !(b[i] & 0xfff))
+			return GT_UNKNOWN;
+		return GT_DIFFERENT;
+	}
 	if (n == m)
 		return GT_EXACT;
 	if (n > m)
@@ -179,9 +184,10 @@ void gt_print(const struct harness *h, const struct gt_report *r)
 
 	unwinder_stats(h->unwinder, &st);
 	printf("%s: %lu stacks, %lu exact (%.2f %%), %lu different, %lu longer, %lu shorter, "
-	       "%lu beyond the depth limit, %lu missing\n",
-	       h->argv[0], r->fit + c[GT_DEPTH] + c[GT_MISSING], c[GT_EXACT], r->exact,
-	       c[GT_DIFFERENT], c[GT_LONGER], c[GT_SHORTER], c[GT_DEPTH], c[GT_MISSING]);
+	       "%lu beyond the depth limit, %lu missing, %lu unknown\n",
+	       h->argv[0], r->fit + c[GT_DEPTH] + c[GT_MISSING] + c[GT_UNKNOWN], c[GT_EXACT],
+	       r->exact, c[GT_DIFFERENT], c[GT_LONGER], c[GT_SHORTER], c[GT_DEPTH], c[GT_MISSING],
+	       c[GT_UNKNOWN]);
 	printf("  tables: %lu objects, %lu rows, %lu blocks, %lu rules, %.1f MB, parsed in "
 	       "%.1f ms; prepare %.1f ms, load %.1f ms\n",
 	       st.objects, st.rows, st.blocks, st.rules, (double)st.bytes / 1e6,

@@ -15,6 +15,7 @@ enum gt_result {
 	GT_LONGER,
 	GT_DIFFERENT, /* a wrong frame */
 	GT_MISSING,   /* BPF saw no such malloc */
+	GT_UNKNOWN,   /* libgcc stopped at the uretprobe trampoline of some other tool */
 	GT_RESULTS,
 };
 

@@ -89,11 +89,11 @@ static void test_truth_python(void **state)
 		"/usr/bin/python3",
 		"-c",
 		"import json, re, sqlite3, hashlib, decimal, xml.etree.ElementTree\n"
-		"for i in range(200):\n"
+		"for i in range(1000):\n"
 		"    s = json.dumps({str(k): [k] * (k % 30) for k in range(60)})\n"
 		"    json.loads(s); re.compile('a(b|c)*%d' % i).match('abc' * 10)\n"
 		"c = sqlite3.connect(':memory:'); c.execute('create table t(a,b)')\n"
-		"c.executemany('insert into t values(?,?)', [(i, str(i)) for i in range(5000)])\n"
+		"c.executemany('insert into t values(?,?)', [(i, str(i)) for i in range(20000)])\n"
 		"c.execute('select a,b from t order by b').fetchall()\n"
 		"hashlib.sha256(b'x' * 100000).hexdigest()\n",
 		NULL,

@@ -29,5 +29,14 @@ $(UNWIND_DIR)/unwind_%: tests/victims/unwind_%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(UNWIND_CFLAGS) -fomit-frame-pointer -o $@ $< -lpthread
 
-$(BUILD)/bpf/test_unwind $(BUILD)/bpf/test_unwind_stopped: | $(UNWIND_BINS)
-$(BUILD)/bpf/unwind_gt $(BUILD)/bpf/unwind_count: | $(UNWIND_BINS)
+$(BUILD)/bpf/test_unwind_stopped: | $(UNWIND_BINS)
+
+# Without sanitizers: how soon a table follows its mapping is part of what is tested.
+UNWIND_OBJS := $(addprefix $(BUILD)/tests/bpf/,harness.o ground_truth.o) \
+	$(ROOM_SRCS:%.c=$(BUILD)/%.o)
+$(BUILD)/tests/bpf/%.o: CFLAGS_ALL += -I$(BUILD)/tests/bpf
+$(addprefix $(BUILD)/bpf/,test_unwind unwind_gt unwind_count): $(BUILD)/bpf/%: \
+		$(BUILD)/tests/bpf/%.o $(UNWIND_OBJS) | $(UNWIND_BINS)
+	$(call msg,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
