@@ -71,7 +71,7 @@ static void configure(const struct leak_opts *o, struct leak_bpf *bpf)
 	struct cfg *cfg = (struct cfg *)&bpf->rodata->cfg;
 
 	cfg->min_size = o->min_size;
-	cfg->max_size = o->max_size;
+	cfg->max_size = o->max_size ? o->max_size : UINT64_MAX;
 	cfg->sample_bytes = o->sample_bytes;
 	cfg->scope = o->common.cgroup ? SCOPE_CGROUP : o->common.all ? SCOPE_ALL : SCOPE_PIDS;
 	cfg->self_tgid = (uint32_t)getpid();
@@ -355,6 +355,9 @@ static int open_rooms(struct leak *l, char **ret_msg)
 
 	if (err)
 		return err;
+	l->allocators = allocators_new(l->custom, l->n_custom);
+	if (!l->allocators)
+		return -ENOMEM;
 	l->probes = probes_new(
 		&(struct probes_config){ l->allocators, wants_every(l->o), c->follow });
 	l->stacks = stacks_new();
@@ -371,6 +374,7 @@ static int open_rooms(struct leak *l, char **ret_msg)
 				.folded = c->folded,
 				.show_blocks = l->o->show_allocs,
 				.show_process = c->pids.n > 1 || c->follow || wants_every(l->o),
+				.totals = c->by == LEAK_BY_PROCESS,
 			},
 			&l->view);
 }
@@ -387,6 +391,7 @@ static void close_rooms(struct leak *l)
 	if (l->stats_fd >= 0)
 		close(l->stats_fd);
 	allocators_free(l->allocators);
+	alloc_custom_free(l->custom, l->n_custom);
 }
 
 static int nothing_found(struct leak *l)
@@ -421,30 +426,15 @@ static int run_traced(struct leak *l)
 	return err ? err : print_end(l, tracer_start_ns(l->tracer));
 }
 
-static int add_specs(struct leak *l, char **ret_msg)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < l->o->alloc.n && !err; i++)
-		err = allocators_add_alloc(l->allocators, l->o->alloc.v[i], ret_msg);
-	for (size_t i = 0; i < l->o->free.n && !err; i++)
-		err = allocators_add_free(l->allocators, l->o->free.v[i], ret_msg);
-	return err;
-}
-
 static int run(const void *cfg)
 {
 	struct leak l = { .o = cfg, .stats_fd = -1 };
 	_cleanup_free_ char *msg = NULL;
 	int err;
 
-	l.allocators = allocators_new();
-	if (!l.allocators)
-		return STATUS_FAILURE;
-	err = add_specs(&l, &msg);
+	err = alloc_custom_parse(&l.o->alloc, &l.o->free, &l.custom, &l.n_custom, &msg);
 	if (err) {
 		log_error("%s", msg ? msg : errno_name(err));
-		allocators_free(l.allocators);
 		return STATUS_USAGE;
 	}
 	err = open_rooms(&l, &msg);

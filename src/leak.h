@@ -27,6 +27,8 @@ struct leak {
 	struct symbolizer *sym;
 	struct rank *rank;
 	struct view *view;
+	struct alloc_custom *custom;
+	size_t n_custom;
 	struct allocators *allocators;
 	int stats_fd; /* holds the kernel's run time statistics on; -1 */
 	uint64_t map_bytes;

@@ -56,7 +56,7 @@ static int on_call(struct leak *l, const struct stack_event *ev)
 static bool counted(const struct leak *l, const struct range_event *r)
 {
 	return (r->flags & MAP_ANONYMOUS) && r->length >= l->o->min_size &&
-	       r->length <= l->o->max_size;
+	       (!l->o->max_size || r->length <= l->o->max_size);
 }
 
 static int on_range(struct leak *l, const struct range_event *r)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <gelf.h>
+#include <limits.h>
 #include <string.h>
 
 #include "lib/cursor.h"
@@ -11,6 +12,7 @@
 enum {
 	SEGMENTS_MAX = 1024,
 	NOTE_BYTES_MAX = 1 << 20,
+	DYNAMIC_MAX = 1 << 16,
 	TABLE_BYTES_MAX = 1 << 29,
 };
 
@@ -39,6 +41,7 @@ static int load_header(struct object *o, Elf *elf)
 		return -ENOEXEC;
 	o->machine = ehdr.e_machine;
 	o->type = ehdr.e_type;
+	o->program = ehdr.e_type == ET_EXEC;
 	o->is_64bit = ehdr.e_ident[EI_CLASS] == ELFCLASS64;
 	return 0;
 }
@@ -103,6 +106,49 @@ static int load_segment(struct object *o, const GElf_Phdr *p, uint64_t file_size
 	return 0;
 }
 
+static int load_interp(struct object *o, const GElf_Phdr *p)
+{
+	_cleanup_free_ char *interp = NULL;
+
+	if (o->interp || !p->p_filesz || p->p_filesz > PATH_MAX)
+		return 0;
+	interp = malloc(p->p_filesz + 1);
+	if (!interp)
+		return -ENOMEM;
+	if (object_read(o, p->p_offset, interp, p->p_filesz))
+		return -ENOEXEC;
+	interp[p->p_filesz] = '\0';
+	o->interp = take_ptr(interp);
+	return 0;
+}
+
+/*
+ * Program or library? The linker flags a PIE, which a static one has nothing else to show
+ * for. Older linkers do not: there it is what has an interpreter and no name for others to
+ * link to (libc.so.6 has both).
+ */
+static int load_dynamic(struct object *o, const GElf_Phdr *p)
+{
+	uint64_t n = p->p_filesz / sizeof(Elf64_Dyn);
+	_cleanup_free_ Elf64_Dyn *dyn = NULL;
+	bool pie = false, soname = false;
+
+	if (!o->is_64bit || !n || n > DYNAMIC_MAX)
+		return 0;
+	dyn = malloc(n * sizeof(*dyn));
+	if (!dyn)
+		return -ENOMEM;
+	if (object_read(o, p->p_offset, dyn, n * sizeof(*dyn)))
+		return 0; /* separate debug files have none */
+	for (uint64_t i = 0; i < n && dyn[i].d_tag != DT_NULL; i++) {
+		pie |= dyn[i].d_tag == DT_FLAGS_1 && (dyn[i].d_un.d_val & DF_1_PIE);
+		soname |= dyn[i].d_tag == DT_SONAME;
+	}
+	/* The interpreter's header stands before this one, the specification says. */
+	o->program |= pie || (o->interp && !soname);
+	return 0;
+}
+
 static int load_segments(struct object *o, Elf *elf, uint64_t file_size)
 {
 	GElf_Phdr p;
@@ -119,6 +165,10 @@ static int load_segments(struct object *o, Elf *elf, uint64_t file_size)
 			return -ENOEXEC;
 		if (p.p_type == PT_LOAD)
 			err = load_segment(o, &p, file_size);
+		else if (p.p_type == PT_INTERP)
+			err = load_interp(o, &p);
+		else if (p.p_type == PT_DYNAMIC)
+			err = load_dynamic(o, &p);
 		else if (p.p_type == PT_NOTE)
 			load_note(o, p.p_offset, p.p_filesz, p.p_align);
 	}

@@ -3,8 +3,8 @@
  * Which file is it? (device, inode) as /proc/PID/maps shows it names a file exactly
  * only where stat() agrees: on btrfs the maps show the device of the file system while
  * stat() shows that of the subvolume, and two snapshots have files with equal inode
- * numbers; on overlayfs an mmap event of perf shows the inode of the layer below, which
- * several containers share. So a file is identified by what fstat() says once it is
+ * numbers; on overlayfs an mmap event of older kernels shows the inode of the layer
+ * below, which containers share. So a file is identified by what fstat() says once it is
  * open, and a mapping's numbers serve as a short cut only where both were equal.
  */
 #include "lib/object.h"
@@ -43,6 +43,7 @@ static void object_free(struct object *obj)
 		return;
 	lib_closep(&obj->fd);
 	free(obj->path);
+	free(obj->interp);
 	free(obj->segments);
 	free(obj->image);
 	free(obj);

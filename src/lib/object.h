@@ -30,6 +30,8 @@ struct object {
 	bool is_64bit;
 	uint8_t build_id[BUILD_ID_MAX];
 	size_t build_id_len; /* 0: none */
+	char *interp;	     /* PT_INTERP, or NULL; libc has one too */
+	bool program;	     /* not a library: ET_EXEC or a PIE, static or not */
 	struct segment *segments;
 	size_t n_segments;
 	uint8_t *image; /* whole file in memory (vdso), or NULL */

@@ -81,7 +81,7 @@ static int open_current_map(pid_t pid, const struct mapping *m, struct stat *ret
 	if (err)
 		return err;
 	now = maps_find(&maps, m->start);
-	if (!now || !now->inode || now->deleted != m->deleted || strcmp(now->path, m->path))
+	if (!now || !now->inode || (strcmp(now->path, m->path) && now->inode != m->inode))
 		return -ESTALE;
 	return open_map_file(pid, now, ret_st);
 }

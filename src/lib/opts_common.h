@@ -10,7 +10,7 @@
 
 #include "lib/opts.h"
 
-enum unwind_mode { UNWIND_OPT_AUTO, UNWIND_OPT_DWARF, UNWIND_OPT_FP, UNWIND_OPT_NONE };
+enum unwind_option { UNWIND_OPT_AUTO, UNWIND_OPT_DWARF, UNWIND_OPT_FP, UNWIND_OPT_NONE };
 
 struct common_opts {
 	/* which processes: opts_targets */
@@ -30,7 +30,7 @@ struct common_opts {
 	bool json;
 	char *folded; /* path; "-" is stdout; or NULL */
 	/* stacks: opts_stacks */
-	int unwind; /* enum unwind_mode */
+	int unwind; /* enum unwind_option */
 	uint64_t max_frames;
 	bool no_lines;
 };

@@ -251,20 +251,36 @@ static uint64_t unsigned_attr(Dwarf_Die *die, unsigned int name)
 	return dwarf_formudata(dwarf_attr(die, name, &attr), &v) ? 0 : v;
 }
 
+/*
+ * A relative name starts in the directory of the compilation. If even that is relative
+ * (builds with -ffile-prefix-map), the name is better alone.
+ */
+static void set_position(struct sym_call *call, Dwarf_Die *cu, const char *file, uint64_t line)
+{
+	Dwarf_Attribute attr;
+	const char *dir;
+
+	if (!file || line > INT32_MAX)
+		return;
+	call->file = file;
+	call->line = (int)line;
+	dir = *file == '/' ? NULL : dwarf_formstring(dwarf_attr(cu, DW_AT_comp_dir, &attr));
+	call->dir = dir && *dir == '/' ? dir : NULL;
+}
+
 /* Where the inlined function was called: a position in the one around it. */
-static void call_site(Dwarf_Die *inlined, struct sym_call *ret)
+static void call_site(Dwarf_Die *cu, Dwarf_Die *inlined, struct sym_call *ret)
 {
 	uint64_t index = unsigned_attr(inlined, DW_AT_call_file);
-	uint64_t line = unsigned_attr(inlined, DW_AT_call_line);
 	Dwarf_Files *files;
-	Dwarf_Die cu;
+	Dwarf_Die own; /* with split DWARF not the same as cu */
 	size_t n;
 
-	if (line > INT32_MAX || !dwarf_diecu(inlined, &cu, NULL, NULL) ||
-	    dwarf_getsrcfiles(&cu, &files, &n) || index >= n)
+	if (!dwarf_diecu(inlined, &own, NULL, NULL) || dwarf_getsrcfiles(&own, &files, &n) ||
+	    index >= n)
 		return;
-	ret->file = dwarf_filesrc(files, index, NULL, NULL);
-	ret->line = ret->file ? (int)line : 0;
+	set_position(ret, cu, dwarf_filesrc(files, index, NULL, NULL),
+		     unsigned_attr(inlined, DW_AT_call_line));
 }
 
 static void line_of(Dwarf_Die *cu, Dwarf_Addr pc, struct sym_call *ret)
@@ -274,8 +290,7 @@ static void line_of(Dwarf_Die *cu, Dwarf_Addr pc, struct sym_call *ret)
 
 	if (!line || dwarf_lineno(line, &number) || number < 0)
 		return;
-	ret->file = dwarf_linesrc(line, NULL, NULL);
-	ret->line = ret->file ? number : 0;
+	set_position(ret, cu, dwarf_linesrc(line, NULL, NULL), (uint64_t)number);
 }
 
 size_t sym_lines_find(struct sym_lines *l, uint64_t vaddr, struct sym_call calls[SYM_INLINE_MAX])
@@ -301,7 +316,7 @@ size_t sym_lines_find(struct sym_lines *l, uint64_t vaddr, struct sym_call calls
 		calls[i].start = 0;
 		if (i + 1 < n) {
 			calls[i + 1] = (struct sym_call){0};
-			call_site(&chain[n - 1 - i], &calls[i + 1]);
+			call_site(cu, &chain[n - 1 - i], &calls[i + 1]);
 		}
 	}
 	if (!dwarf_entrypc(&chain[0], &entry))

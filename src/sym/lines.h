@@ -18,6 +18,7 @@ struct sym_call {
 	const char *name; /* linkage name if there is one; NULL: unknown */
 	uint64_t start;	  /* of the function itself; 0 for inlined calls */
 	const char *file; /* or NULL */
+	const char *dir;  /* directory to put before a relative file, absolute; or NULL */
 	int line;	  /* 0: unknown */
 };
 

@@ -31,6 +31,7 @@ struct sym_module {
 	char *debug_path; /* for libdwfl's own search */
 	Dwfl *dwfl;
 	Dwfl_Module *mod;
+	Elf *elf;	/* of the file itself, libdwfl's */
 	GElf_Addr bias; /* address inside the Dwfl = vaddr + bias */
 	struct sym_debugfile debugfile;
 	struct sym_table symbols;
@@ -59,7 +60,7 @@ static int find_elf(Dwfl_Module *mod, void **userdata, const char *name, Dwarf_A
 	}
 	if (*ret_elf) {
 		*ret_file_name = strdup(o->path);
-		m->debugfile.elf = *ret_elf;
+		m->elf = *ret_elf;
 	} else if (fd >= 0) {
 		close(fd);
 		fd = -1;
@@ -68,26 +69,35 @@ static int find_elf(Dwfl_Module *mod, void **userdata, const char *name, Dwarf_A
 }
 
 /*
- * libdwfl comes here for the debug file and, with the name it read in
- * .gnu_debugaltlink, for the file of dwz. The latter has a build id of its own; libdwfl
- * knows how to find it.
+ * libdwfl comes here for the debug file and, once it has that, with the name it read in
+ * .gnu_debugaltlink, for the file of dwz, which has a build id of its own. Its own
+ * search is left for debuginfod: it asks if DEBUGINFOD_URLS is set.
  */
 static int find_debuginfo(Dwfl_Module *mod, void **userdata, const char *name, Dwarf_Addr base,
 			  const char *file_name, const char *link, GElf_Word crc, char **ret_path)
 {
 	struct sym_module *m = *userdata;
-	GElf_Word own_crc;
-	const char *own_link;
+	struct sym_debugfile_want want;
+	const char *urls = getenv("DEBUGINFOD_URLS");
+	Dwarf_Addr bias;
 	int fd;
 
-	if (!m->debugfile.elf || m->object->image)
+	if (!m->elf || m->object->image)
 		return -1;
-	own_link = dwelf_elf_gnu_debuglink(m->debugfile.elf, &own_crc);
-	if (!link || (own_link && !strcmp(link, own_link))) {
-		fd = sym_debugfile_open(&m->debugfile, ret_path);
-		if (fd >= 0)
-			return fd;
+	sym_debugfile_want(m->elf, m->object->path, &want);
+	if (link && (!want.link || strcmp(link, want.link) != 0)) {
+		Dwarf *dwarf = dwfl_module_getdwarf(mod, &bias);
+		ssize_t len = dwarf ? dwelf_dwarf_gnu_debugaltlink(dwarf, &link, &want.id) : 0;
+
+		if (len <= 0)
+			return -1;
+		want.id_len = (size_t)len;
+		want.link = link;
+		want.beside = file_name ? file_name : m->object->path;
 	}
+	fd = sym_debugfile_open(&m->debugfile, &want, ret_path);
+	if (fd >= 0 || !urls || !*urls)
+		return fd;
 	return dwfl_standard_find_debuginfo(mod, userdata, name, base, file_name, link, crc,
 					    ret_path);
 }
@@ -135,7 +145,6 @@ int sym_module_new(const struct object *object, const struct sym_module_opts *op
 		.debuginfo_path = &m->debug_path,
 	};
 	m->debugfile = (struct sym_debugfile){
-		.path = object->path,
 		.dir = opts->debug_dir,
 		.pid = opts->pid,
 	};
@@ -162,6 +171,56 @@ void sym_module_free(struct sym_module *m)
 	free(m);
 }
 
+/*
+ * libdwfl hands names out as pointers into a string table without a look at its end,
+ * which in a damaged file is no NUL. Here is where names may start: up to the last NUL.
+ */
+struct name_ranges {
+	Elf *elf;
+	struct {
+		const char *start, *end;
+	} v[4];
+	size_t n;
+};
+
+static void name_ranges_add(struct name_ranges *r, const char *start, size_t len)
+{
+	while (len && start[len - 1])
+		len--;
+	if (!len || r->n == ARRAY_SIZE(r->v))
+		return;
+	r->v[r->n].start = start;
+	r->v[r->n++].end = start + len;
+}
+
+static void name_ranges_load(struct name_ranges *r, Elf *elf)
+{
+	Elf_Scn *scn = NULL;
+	Elf_Data *data;
+	GElf_Shdr shdr;
+
+	*r = (struct name_ranges){.elf = elf};
+	while ((scn = elf_nextscn(elf, scn))) {
+		if (!gelf_getshdr(scn, &shdr) ||
+		    (shdr.sh_type != SHT_SYMTAB && shdr.sh_type != SHT_DYNSYM))
+			continue;
+		data = elf_getdata(elf_getscn(elf, shdr.sh_link), NULL);
+		if (data && data->d_buf)
+			name_ranges_add(r, data->d_buf, data->d_size);
+	}
+}
+
+static bool is_name(const struct name_ranges *r, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++) {
+		if (name >= r->v[i].start && name < r->v[i].end)
+			return *name;
+	}
+	return false;
+}
+
 struct section { /* the one looked at last: symbols come in runs */
 	Elf *elf;
 	GElf_Word index;
@@ -182,7 +241,12 @@ static void section_load(struct section *s, Elf *elf, GElf_Word index)
 	s->end = shdr.sh_addr + shdr.sh_size;
 }
 
-static int add_symbol(struct sym_module *m, int i, struct section *s)
+struct loading {
+	struct section section;
+	struct name_ranges names;
+};
+
+static int add_symbol(struct sym_module *m, int i, struct loading *l)
 {
 	struct sym_entry e = {0};
 	GElf_Addr address, bias;
@@ -192,7 +256,11 @@ static int add_symbol(struct sym_module *m, int i, struct section *s)
 	Elf *elf;
 
 	e.name = dwfl_module_getsym_info(m->mod, i, &sym, &address, &index, &elf, &bias);
-	if (!e.name || !*e.name)
+	if (!e.name)
+		return 0;
+	if (l->names.elf != elf)
+		name_ranges_load(&l->names, elf);
+	if (!is_name(&l->names, e.name))
 		return 0;
 	type = GELF_ST_TYPE(sym.st_info);
 	bind = GELF_ST_BIND(sym.st_info);
@@ -205,13 +273,13 @@ static int add_symbol(struct sym_module *m, int i, struct section *s)
 	e.start = address - m->bias;
 	e.end = e.start + sym.st_size;
 	if (type == STT_NOTYPE || !sym.st_size) {
-		section_load(s, elf, index);
-		if (!s->exec)
+		section_load(&l->section, elf, index);
+		if (!l->section.exec)
 			return 0;
 	}
 	if (!sym.st_size) {
 		e.open = 1;
-		e.end = s->end + bias - m->bias;
+		e.end = l->section.end + bias - m->bias;
 	}
 	e.rank = sym_name_rank(e.name, bind, type);
 	return sym_table_add(&m->symbols, &e);
@@ -220,10 +288,10 @@ static int add_symbol(struct sym_module *m, int i, struct section *s)
 static void load_symbols(struct sym_module *m)
 {
 	int i, n = dwfl_module_getsymtab(m->mod);
-	struct section s = {0};
+	struct loading l = {0};
 
 	for (i = 1; i < n; i++) {
-		if (add_symbol(m, i, &s))
+		if (add_symbol(m, i, &l))
 			break; /* no memory: fewer names */
 	}
 	sym_table_sort(&m->symbols);
@@ -244,7 +312,7 @@ int sym_module_symbol(struct sym_module *m, uint64_t vaddr, struct sym_symbol *r
 	}
 	if (!m->plt_done) {
 		m->plt_done = true;
-		m->plt = sym_plt_new(m->debugfile.elf);
+		m->plt = sym_plt_new(m->elf);
 	}
 	return m->plt ? sym_plt_find(m->plt, vaddr, ret) : -ENOENT;
 }

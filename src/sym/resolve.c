@@ -135,6 +135,15 @@ static bool name_by_symbol(struct sym_resolver *r, struct sym_module *m, uint64_
 	return true;
 }
 
+static const char *source_path(struct sym_resolver *r, const struct sym_call *call)
+{
+	_cleanup_free_ char *path = NULL;
+
+	if (!call->file || !call->dir || asprintf(&path, "%s/%s", call->dir, call->file) < 0)
+		return sym_resolver_keep(r, call->file);
+	return sym_resolver_keep(r, path);
+}
+
 /*
  * frames[0] has address, object and build id. The function that was called for real is
  * named by the symbol table, as it is what a user can set a breakpoint on, and by DWARF
@@ -150,7 +159,7 @@ static uint32_t name_frames(struct sym_resolver *r, struct sym_module *m, uint64
 
 	for (i = 0; i < n; i++) {
 		frames[i] = frames[0];
-		frames[i].file = sym_resolver_keep(r, calls[i].file);
+		frames[i].file = source_path(r, &calls[i]);
 		frames[i].line = calls[i].line;
 		frames[i].inlined = i + 1 < n;
 	}
@@ -176,8 +185,6 @@ static const struct sym_cached *resolve(struct sym_resolver *r, const struct sym
 	e.signal = is_signal_trampoline(o, place->vaddr);
 	lookup = place->vaddr - (place->is_return && !e.signal);
 	frames[0].build_id = f->build_id;
-	if (object_vaddr_to_offset(o, lookup, &frames[0].object_offset))
-		frames[0].object_offset = 0;
 	if (f->module)
 		e.n = name_frames(r, f->module, lookup, frames);
 	if (e.signal && !frames[e.n - 1].function)

@@ -26,7 +26,8 @@ struct sym_place {
 };
 
 /*
- * The frames of a place, innermost inlined call first; their `address` is the vaddr.
+ * The frames of a place, innermost inlined call first; their `address` is the vaddr,
+ * object_offset is not set.
  * *ret_signal: the code is a signal trampoline, the next frame is no return address.
  * *ret is valid until the next call. Returns the number of frames (>= 1) or -ENOMEM.
  */

@@ -76,7 +76,7 @@ static int add_file_frames(struct symbolizer *s, const struct place *p, struct o
 	struct sym_place place = {.pid = p->pid, .is_return = p->is_return};
 	const struct frame *from;
 	struct object *o;
-	uint64_t bias;
+	uint64_t bias, lookup;
 	bool signal;
 	int i, n;
 
@@ -88,9 +88,13 @@ static int add_file_frames(struct symbolizer *s, const struct place *p, struct o
 	n = sym_resolver_get(s->resolver, &place, &from, &signal);
 	if (n < 0 || output_reserve(out, (size_t)n))
 		return -ENOMEM;
+	lookup = p->address - (p->is_return && !signal);
 	for (i = 0; i < n; i++) {
-		out->v[out->n] = from[i];
-		out->v[out->n++].address = p->address;
+		struct frame *f = &out->v[out->n++];
+
+		*f = from[i];
+		f->address = p->address;
+		f->object_offset = p->mapping->offset + (lookup - p->mapping->start);
 	}
 	return signal;
 }

@@ -72,7 +72,7 @@ static uint32_t choose_delta(const struct planning *p, const struct alloc_site *
 {
 	struct site_code code = code_of(p);
 	struct site_func func = func_of(p, s);
-	struct site_want want = { p->emulated, registers_read(&s->spec), false };
+	struct site_want want = { .emulated = p->emulated, .keep = registers_read(&s->spec) };
 	struct site site = { 0 };
 
 	if (site_choose(&code, &func, &want, &site))

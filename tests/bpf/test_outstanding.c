@@ -35,11 +35,11 @@ static int drop(void *ctx, void *data, size_t len)
 	return 0;
 }
 
-static struct outstanding_bpf *load(const struct options *o)
+static struct outstanding_test_bpf *load(const struct options *o)
 {
-	struct outstanding_bpf *b = outstanding_bpf__open();
+	struct outstanding_test_bpf *b = outstanding_test_bpf__open();
 	uint64_t id = CATCH_ALL_SITE;
-	struct site catch_all = {.sent = 1};
+	struct site catch_all = { .sent = 1 };
 
 	assert_non_null(b);
 	((struct cfg *)&b->rodata->cfg)->task_storage = !o->no_task_storage;
@@ -48,13 +48,13 @@ static struct outstanding_bpf *load(const struct options *o)
 	bpf_map__set_max_entries(b->maps.blocks, o->blocks ? o->blocks : 1000);
 	bpf_map__set_max_entries(b->maps.sites, o->sites ? o->sites : 100);
 	bpf_map__set_max_entries(b->maps.events, o->ring ? o->ring : 1 << 16);
-	assert_int_equal(outstanding_bpf__load(b), 0);
+	assert_int_equal(outstanding_test_bpf__load(b), 0);
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(b->maps.sites), &id, &catch_all, BPF_ANY),
 			 0);
 	return b;
 }
 
-static long run(struct outstanding_bpf *b, struct bpf_program *p)
+static long run(struct outstanding_test_bpf *b, struct bpf_program *p)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 
@@ -62,28 +62,28 @@ static long run(struct outstanding_bpf *b, struct bpf_program *p)
 	return b->bss->result;
 }
 
-static long add(struct outstanding_bpf *b, uint64_t address, uint64_t size, uint64_t site)
+static long add(struct outstanding_test_bpf *b, uint64_t address, uint64_t size, uint64_t site)
 {
-	b->bss->input = (struct test_input){address, PROC, size, site};
+	b->bss->input = (struct test_input){ address, PROC, size, site };
 	return run(b, b->progs.run_add);
 }
 
-static long del(struct outstanding_bpf *b, uint64_t address)
+static long del(struct outstanding_test_bpf *b, uint64_t address)
 {
 	b->bss->input.address = address;
 	b->bss->input.proc_key = PROC;
 	return run(b, b->progs.run_del);
 }
 
-static struct site site_of(struct outstanding_bpf *b, uint64_t id)
+static struct site site_of(struct outstanding_test_bpf *b, uint64_t id)
 {
-	struct site s = {0};
+	struct site s = { 0 };
 
 	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(b->maps.sites), &id, &s), 0);
 	return s;
 }
 
-static uint64_t stat_of(struct outstanding_bpf *b, uint32_t id)
+static uint64_t stat_of(struct outstanding_test_bpf *b, uint32_t id)
 {
 	uint64_t stats[STAT_COUNT];
 
@@ -91,7 +91,7 @@ static uint64_t stat_of(struct outstanding_bpf *b, uint32_t id)
 	return stats[id];
 }
 
-static void assert_no_losses(struct outstanding_bpf *b)
+static void assert_no_losses(struct outstanding_test_bpf *b)
 {
 	for (uint32_t i = STAT_LOSS_FIRST; i < STAT_COUNT; i++)
 		assert_int_equal(stat_of(b, i), 0);
@@ -99,7 +99,7 @@ static void assert_no_losses(struct outstanding_bpf *b)
 
 static void test_add_and_del(void **state)
 {
-	struct outstanding_bpf *b = load(&(struct options){0});
+	struct outstanding_test_bpf *b = load(&(struct options){ 0 });
 
 	(void)state;
 	for (uint64_t i = 0; i < 10; i++)
@@ -113,12 +113,12 @@ static void test_add_and_del(void **state)
 	assert_int_equal(site_of(b, 7).frees, 4);
 	assert_int_equal(stat_of(b, STAT_FREES_OTHER), 1);
 	assert_no_losses(b);
-	outstanding_bpf__destroy(b);
+	outstanding_test_bpf__destroy(b);
 }
 
 static void test_reused_address_is_repaired(void **state)
 {
-	struct outstanding_bpf *b = load(&(struct options){0});
+	struct outstanding_test_bpf *b = load(&(struct options){ 0 });
 
 	(void)state;
 	add(b, 0x1000, 100, 7);
@@ -127,27 +127,27 @@ static void test_reused_address_is_repaired(void **state)
 	assert_int_equal(site_of(b, 7).count, 0);
 	assert_int_equal(site_of(b, 8).bytes, 30);
 	assert_int_equal(stat_of(b, STAT_FREES_MISSED), 1);
-	outstanding_bpf__destroy(b);
+	outstanding_test_bpf__destroy(b);
 }
 
 /* Another process may have a block at the same address. */
 static void test_processes_are_apart(void **state)
 {
-	struct outstanding_bpf *b = load(&(struct options){0});
+	struct outstanding_test_bpf *b = load(&(struct options){ 0 });
 
 	(void)state;
 	add(b, 0x1000, 100, 7);
-	b->bss->input = (struct test_input){0x1000, PROC + (1ULL << 32), 50, 8};
+	b->bss->input = (struct test_input){ 0x1000, PROC + (1ULL << 32), 50, 8 };
 	run(b, b->progs.run_add);
 	assert_int_equal(del(b, 0x1000), 100);
 	assert_int_equal(site_of(b, 8).bytes, 50);
 	assert_no_losses(b);
-	outstanding_bpf__destroy(b);
+	outstanding_test_bpf__destroy(b);
 }
 
 static void test_full_block_table_is_counted(void **state)
 {
-	struct outstanding_bpf *b = load(&(struct options){.blocks = 50});
+	struct outstanding_test_bpf *b = load(&(struct options){ .blocks = 50 });
 	uint64_t full;
 
 	(void)state;
@@ -161,12 +161,12 @@ static void test_full_block_table_is_counted(void **state)
 		del(b, 0x1000 + i * 64);
 	assert_int_equal(site_of(b, 7).bytes, 0); /* no phantom */
 	assert_int_equal(site_of(b, 7).count, 0);
-	outstanding_bpf__destroy(b);
+	outstanding_test_bpf__destroy(b);
 }
 
 static void test_full_site_table_keeps_amounts(void **state)
 {
-	struct outstanding_bpf *b = load(&(struct options){.sites = 10});
+	struct outstanding_test_bpf *b = load(&(struct options){ .sites = 10 });
 	uint64_t kept = 0;
 
 	(void)state;
@@ -178,13 +178,13 @@ static void test_full_site_table_keeps_amounts(void **state)
 	for (uint64_t i = 0; i < 40; i++)
 		del(b, 0x1000 + i * 64);
 	assert_int_equal(site_of(b, CATCH_ALL_SITE).bytes, 0);
-	outstanding_bpf__destroy(b);
+	outstanding_test_bpf__destroy(b);
 }
 
 /* A stack that found the ring full is sent once there is room again. */
 static void test_full_ring_is_retried(void **state)
 {
-	struct outstanding_bpf *b = load(&(struct options){.ring = 4096});
+	struct outstanding_test_bpf *b = load(&(struct options){ .ring = 4096 });
 	struct ring_buffer *ring;
 	int records = 0;
 
@@ -204,19 +204,19 @@ static void test_full_ring_is_retried(void **state)
 		assert_int_equal(site_of(b, 100 + i).sent, 1);
 	assert_int_equal(records, 90);
 	ring_buffer__free(ring);
-	outstanding_bpf__destroy(b);
+	outstanding_test_bpf__destroy(b);
 }
 
 static void test_thread_state(void **state)
 {
 	for (int hash = 0; hash < 2; hash++) {
-		struct outstanding_bpf *b = load(&(struct options){.no_task_storage = hash});
+		struct outstanding_test_bpf *b = load(&(struct options){ .no_task_storage = hash });
 
 		(void)state;
 		for (long i = 0; i < 3; i++)
 			assert_int_equal(run(b, b->progs.run_thread), i);
 		assert_no_losses(b);
-		outstanding_bpf__destroy(b);
+		outstanding_test_bpf__destroy(b);
 	}
 }
 
@@ -226,7 +226,7 @@ static void test_thread_state(void **state)
  */
 static void test_sampling_rate(void **state)
 {
-	struct outstanding_bpf *b = load(&(struct options){.sample_bytes = 4096});
+	struct outstanding_test_bpf *b = load(&(struct options){ .sample_bytes = 4096 });
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	long taken = 0;
 
@@ -235,7 +235,7 @@ static void test_sampling_rate(void **state)
 	for (int i = 0; i < 200000; i++)
 		taken += run(b, b->progs.run_sample);
 	assert_in_range(taken, 4823 - 412, 4823 + 412);
-	outstanding_bpf__destroy(b);
+	outstanding_test_bpf__destroy(b);
 }
 
 static int setup(void **state)

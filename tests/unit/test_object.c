@@ -66,6 +66,8 @@ static void test_self(void **state)
 	assert_true(obj->fd >= 0);
 	assert_int_equal(FD_CLOEXEC, fcntl(obj->fd, F_GETFD));
 	assert_int_equal(0, obj->id);
+	assert_true(obj->program);
+	assert_non_null(strstr(obj->interp, "/ld"));
 	assert_ptr_equal(obj, objects_at(o, 0));
 	assert_null(objects_at(o, 1));
 	assert_int_equal(7, object_each_function(obj, find_symbol, &w));
@@ -155,6 +157,7 @@ static void test_loaded_libraries(void **state)
 	assert_non_null(vdso->image);
 	assert_string_equal("[vdso]", vdso->path);
 	assert_true(vdso->build_id_len > 0);
+	assert_false(vdso->program);
 	assert_int_equal(0, object_bias(vdso, v, &bias));
 	assert_int_equal(v->start, bias);
 	w.name = "__vdso_clock_gettime";
@@ -498,13 +501,14 @@ static bool skip_unless_root(void)
 static void test_chroot_and_namespace(void **state)
 {
 	struct object *plain, *jailed, *hidden, *path;
-	struct objects *o = objects_new();
+	struct objects *o;
 	struct child a, b, c;
 	char *dir, file[96];
 
 	(void)state;
 	if (skip_unless_root())
 		skip();
+	o = objects_new();
 	dir = make_dir();
 	snprintf(file, sizeof(file), "%s/x", dir);
 	child_start(&a, dir, PLAIN);
@@ -532,7 +536,7 @@ static void test_chroot_and_namespace(void **state)
 
 static void test_deleted_and_replaced(void **state)
 {
-	struct objects *o = objects_new();
+	struct objects *o;
 	struct object *old, *obj;
 	struct mapping stale;
 	uint8_t ident[4];
@@ -542,6 +546,7 @@ static void test_deleted_and_replaced(void **state)
 	(void)state;
 	if (skip_unless_root())
 		skip();
+	o = objects_new();
 	dir = make_dir();
 	child_start(&a, dir, PLAIN);
 	stale = *a.m; /* as read before the upgrade */

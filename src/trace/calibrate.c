@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "trace/calibrate.h"
+
+#include <errno.h>
+#include <linux/bpf.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/lib.h"
+#include "trace/calibrate_forms.h"
+#include "trace/uprobe.h"
+
+#define FORMS_MAX 64
+
+/* The fastest of ROUNDS rounds of CALLS calls: interrupts only ever add time. */
+#define ROUNDS	  8
+#define CALLS	  8
+#define FAR_TIMES 4
+
+/*
+ * A form counts as emulated up to this multiple of nop's time (an emulated call or push
+ * also writes to the user's stack), and only where stepping costs clearly more.
+ */
+#define NEAR_PERCENT	 160
+#define SEPARATE_PERCENT 200
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static uint32_t time_calls(const struct form *form)
+{
+	uint64_t start = cpu_ns(), ns;
+	int i;
+
+	for (i = 0; i < CALLS; i++)
+		form->call();
+	ns = (cpu_ns() - start) / CALLS;
+	return (uint32_t)MIN(MAX(ns, (uint64_t)1), (uint64_t)UINT32_MAX);
+}
+
+/* base_ns: nop's time, 0 for nop itself. A form that is far from it needs no precision. */
+static uint32_t time_form(const struct form *form, uint32_t base_ns)
+{
+	uint32_t best = UINT32_MAX;
+	int round;
+
+	form->call(); /* page faults, and probes the kernel optimises at the first hit */
+	form->call();
+	for (round = 0; round < ROUNDS; round++) {
+		best = MIN(best, time_calls(form));
+		if (base_ns && round && best / FAR_TIMES > base_ns)
+			break;
+	}
+	return best;
+}
+
+/* Probes on all forms at once, one link where the kernel can. */
+struct attached {
+	int prog_fd, link_fd;
+	size_t n;
+	struct uprobe_perf_link perf[FORMS_MAX];
+};
+
+static void attached_release(const struct attached *a)
+{
+	int fds[2 * FORMS_MAX + 1];
+	size_t i, n = 0;
+
+	fds[n++] = a->link_fd;
+	for (i = 0; i < a->n; i++) {
+		fds[n++] = a->perf[i].link_fd;
+		fds[n++] = a->perf[i].perf_fd;
+	}
+	uprobe_close_later(fds, n);
+	if (a->prog_fd >= 0)
+		close(a->prog_fd);
+}
+
+/* return 0 */
+static int load_empty(int kind)
+{
+	const struct bpf_insn insns[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+
+	return uprobe_prog_load(insns, ARRAY_SIZE(insns), kind);
+}
+
+static int attach_multi(struct attached *a, const uint64_t *offsets, size_t n)
+{
+	const struct uprobe_multi m = {
+		.path = "/proc/self/exe", .offsets = offsets, .n = n, .pid = getpid()};
+
+	a->prog_fd = load_empty(UPROBE_ENTRY);
+	if (a->prog_fd < 0)
+		return a->prog_fd;
+	a->link_fd = uprobe_multi_attach(a->prog_fd, &m);
+	if (a->link_fd >= 0)
+		return 0;
+	close(a->prog_fd);
+	a->prog_fd = -1;
+	return a->link_fd;
+}
+
+static int attach_perf(struct attached *a, const uint64_t *offsets, size_t n)
+{
+	struct uprobe_perf p = {.path = "/proc/self/exe", .pid = getpid()};
+	int err = 0;
+
+	a->prog_fd = load_empty(-1);
+	if (a->prog_fd < 0)
+		return a->prog_fd;
+	for (; !err && a->n < n; a->n += !err) {
+		p.offset = offsets[a->n];
+		err = uprobe_perf_attach(a->prog_fd, &p, &a->perf[a->n]);
+	}
+	return err;
+}
+
+static int attach_forms(struct attached *a, const struct form *forms, size_t n)
+{
+	uint64_t offsets[FORMS_MAX];
+	size_t i;
+	int err;
+
+	for (i = 0; i < n; i++) {
+		err = uprobe_self_offset((const void *)(uintptr_t)forms[i].call, &offsets[i]);
+		if (err)
+			return err;
+	}
+	return attach_multi(a, offsets, n) ? attach_perf(a, offsets, n) : 0;
+}
+
+uint64_t calibrate_judge(const uint32_t *ns)
+{
+	uint64_t base = ns[INSN_NOP], mask = 0;
+	int class;
+
+	/* No clear gap: nothing is certain. */
+	if (!base || ns[INSN_OTHER] < base * SEPARATE_PERCENT / 100)
+		return 0;
+	for (class = INSN_NOP; class < INSN_CLASSES; class ++)
+		if (ns[class] && ns[class] <= base * NEAR_PERCENT / 100)
+			mask |= 1ULL << class;
+	return mask;
+}
+
+int calibrate_measure(struct calibration *ret)
+{
+	_cleanup_(attached_release) struct attached a = {.prog_fd = -1, .link_fd = -1};
+	struct calibration c = {0};
+	size_t i, n;
+	const struct form *forms = calibrate_forms(&n);
+	int err;
+
+	if (!n)
+		return -EOPNOTSUPP;
+	if (n > FORMS_MAX)
+		return -E2BIG;
+	err = attach_forms(&a, forms, n);
+	if (err)
+		return err;
+	for (i = 0; i < n; i++) {
+		uint32_t ns = time_form(&forms[i], c.ns[INSN_NOP]);
+
+		c.ns[forms[i].class] = MAX(c.ns[forms[i].class], ns);
+	}
+	c.emulated = calibrate_judge(c.ns);
+	*ret = c;
+	return 0;
+}
