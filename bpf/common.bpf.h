@@ -95,7 +95,7 @@ static __always_inline __u64 proc_new_key(__u32 tgid)
 
 static __always_inline int proc_add(__u32 tgid, __u64 key)
 {
-	struct proc p = { .key = key };
+	struct proc p = {.key = key};
 	struct event ev;
 
 	if (bpf_map_update_elem(&procs, &tgid, &p, BPF_ANY)) {

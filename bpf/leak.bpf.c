@@ -17,7 +17,7 @@
 #include "alloc_spec.h"
 
 #define MAP_ANONYMOUS 0x20
-#define CLONE_THREAD 0x00010000
+#define CLONE_THREAD  0x00010000
 
 /* --trace: one record per call, with the stack that was just taken. */
 static __always_inline void call_trace(struct stack_event *s, __u64 proc_key,
@@ -65,8 +65,8 @@ static __always_inline void on_free(struct pt_regs *ctx, __u64 proc_key,
 /* A realloc whose end was not seen did not free its block as far as anyone knows. */
 static __always_inline void call_drop(struct call *c, __u64 proc_key)
 {
-	struct block_key key = { .address = c->ptr, .proc_key = proc_key };
-	struct block_value old = { c->old_size, c->old_born, c->old_site };
+	struct block_key key = {.address = c->ptr, .proc_key = proc_key};
+	struct block_value old = {c->old_size, c->old_born, c->old_site};
 	struct alloc_spec spec = alloc_spec_unpack(c->cookie);
 
 	if (!(spec.flags & ALLOC_FLAG_THROWS))
@@ -89,7 +89,7 @@ static __always_inline __u64 call_size(struct pt_regs *ctx, const struct alloc_s
 
 static __always_inline void call_take_old(struct call *c, __u64 proc_key)
 {
-	struct block_key key = { .address = c->ptr, .proc_key = proc_key };
+	struct block_key key = {.address = c->ptr, .proc_key = proc_key};
 	struct block_value old;
 
 	if (c->has_old || !c->ptr || !block_take(&key, &old))
@@ -205,8 +205,8 @@ static __always_inline __u64 result_address(struct call *c, const struct alloc_s
 /* Settles the block that a realloc took out: freed, or still there. */
 static __always_inline void old_settle(struct call *c, __u64 proc_key, int freed)
 {
-	struct block_key key = { .address = c->ptr, .proc_key = proc_key };
-	struct block_value old = { c->old_size, c->old_born, c->old_site };
+	struct block_key key = {.address = c->ptr, .proc_key = proc_key};
+	struct block_value old = {c->old_size, c->old_born, c->old_site};
 
 	if (!c->has_old)
 		return;
@@ -219,7 +219,7 @@ static __always_inline void old_settle(struct call *c, __u64 proc_key, int freed
 
 static __always_inline void on_resized(struct call *c, __u64 proc_key, __u64 rc)
 {
-	struct block_key key = { .address = c->ptr, .proc_key = proc_key };
+	struct block_key key = {.address = c->ptr, .proc_key = proc_key};
 	struct block_value b;
 	struct site *s;
 
@@ -259,8 +259,8 @@ static __always_inline void on_allocated(struct pt_regs *ctx, struct thread *t, 
 
 static __always_inline void on_mapped(struct pt_regs *ctx, struct thread *t, struct result *r)
 {
-	struct range_event e = { .start = r->rc, .length = t->call.size };
-	struct block_key key = { .address = r->rc, .proc_key = r->proc_key };
+	struct range_event e = {.start = r->rc, .length = t->call.size};
+	struct block_key key = {.address = r->rc, .proc_key = r->proc_key};
 	struct site *s;
 
 	if (!result_ok(r->rc, ALLOC_OK_NOT_MINUS1)) {

@@ -90,7 +90,7 @@ void probes_free(struct probes *p)
 
 int probes_prepare(struct probes *p, const struct probes_programs *programs)
 {
-	struct bpf_program *all[] = { programs->enter, programs->leave, programs->ret_site };
+	struct bpf_program *all[] = {programs->enter, programs->leave, programs->ret_site};
 
 	p->programs = *programs;
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
@@ -137,8 +137,8 @@ static struct searched *searched_find(const struct probes *p, const struct objec
 
 static int search(struct probes *p, const struct object *o, struct searched **ret)
 {
-	struct plan_notes notes = { &p->skipped, &p->slow };
-	struct alloc_found found = { 0 };
+	struct plan_notes notes = {&p->skipped, &p->slow};
+	struct alloc_found found = {0};
 	struct searched *s;
 	int err;
 
@@ -151,7 +151,7 @@ static int search(struct probes *p, const struct object *o, struct searched **re
 	if (err)
 		return err;
 	s = &p->searched[p->n_searched];
-	*s = (struct searched){ .o = o };
+	*s = (struct searched){.o = o};
 	err = note_found(p, o, &found);
 	if (!err)
 		err = plan_make(o, &found, p->emulated, &notes, &s->plan);
@@ -179,8 +179,8 @@ static int fail(int err, char **ret_msg, const struct object *o, const char *wha
 static int attach_list(struct probes *p, struct attached *a, const struct plan_list *l,
 		       enum plan_program which)
 {
-	struct bpf_program *programs[] = { p->programs.enter, p->programs.leave,
-					   p->programs.ret_site };
+	struct bpf_program *programs[] = {p->programs.enter, p->programs.leave,
+					  p->programs.ret_site};
 	char path[64];
 	int fd;
 
@@ -189,15 +189,16 @@ static int attach_list(struct probes *p, struct attached *a, const struct plan_l
 	if (array_reserve(&a->fds, &a->cap, a->n + 1, sizeof(*a->fds)))
 		return -ENOMEM;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", a->o->fd);
-	fd = uprobe_multi_attach(bpf_program__fd(programs[which]),
-				 &(struct uprobe_multi){
-					 .path = path,
-					 .offsets = l->offsets,
-					 .cookies = l->cookies,
-					 .n = l->n,
-					 .kind = which == PLAN_RETURN ? UPROBE_RETURN : UPROBE_ENTRY,
-					 .pid = a->pid,
-				 });
+	fd = uprobe_multi_attach(
+		bpf_program__fd(programs[which]),
+		&(struct uprobe_multi){
+			.path = path,
+			.offsets = l->offsets,
+			.cookies = l->cookies,
+			.n = l->n,
+			.kind = which == PLAN_RETURN ? UPROBE_RETURN : UPROBE_ENTRY,
+			.pid = a->pid,
+		});
 	if (fd < 0)
 		return fd;
 	a->fds[a->n++] = fd;
@@ -206,7 +207,7 @@ static int attach_list(struct probes *p, struct attached *a, const struct plan_l
 
 static int attach_now(struct probes *p, struct attached *a, char **ret_msg)
 {
-	static const char *const names[] = { "functions", "function returns", "return sites" };
+	static const char *const names[] = {"functions", "function returns", "return sites"};
 	const struct searched *s = searched_find(p, a->o);
 	int err = 0;
 
@@ -241,7 +242,7 @@ int probes_add(struct probes *p, pid_t pid, const struct object *o, char **ret_m
 	if (err)
 		return err;
 	a = &p->attached[p->n_attached++];
-	*a = (struct attached){ .pid = scope, .o = o, .pending = true };
+	*a = (struct attached){.pid = scope, .o = o, .pending = true};
 	return p->loaded ? attach_now(p, a, ret_msg) : 0;
 }
 
