@@ -9,6 +9,12 @@
  *            uprobe link")
  *   perf     one perf event per offset (v4.17), cookies since v5.15
  *
+ * None follows forks. perf's attr.inherit must never be used here: the kernel then creates
+ * the child's event inside fork() of the traced program and reads the path anew, from
+ * that program's memory (perf_uprobe_init() and strndup_user()); measured on 6.18: the
+ * traced program's fork() fails with EINVAL. To follow forks use pid 0 (every
+ * process) and filter in the BPF program, or attach to the child when it appears.
+ *
  * Offsets are file offsets. A path may be "/proc/self/fd/N": so a file of another mount
  * namespace, or one without a name any more, is probed through an open descriptor.
  */
