@@ -1,93 +1,298 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-#   make            the tool: ./memtally
+#   make            the tool: ./memtally (STATIC=1: ./memtally-static, needs no library)
 #   make demo       install what is missing, build, show the leaks of a bundled program
 #   make check      install what is missing, run every test
-#   make lint bench fuzz clean install
+#   make lint format tidy bench fuzz bpf install clean
 #
-# STATIC=1 one static binary; DEPS=0 installs nothing; V=1 shows the commands.
+# DEPS=0 installs nothing; V=1 shows the commands; BPF_ARCH=arm64|x86 is what `make bpf`
+# compiles for; PREFIX and DESTDIR are for install.
+#
+# A new file needs no line here:
+#   src/ROOM/x.c           linked into the tool and, sanitized, into every unit test
+#   bpf/x.bpf.c            becomes x.skel.h, built before the .c files that include it
+#   tests/unit/test_x.c    a unit test; tests/bpf/test_x.c one that loads BPF (as root)
+#   tests/bpf/x.bpf.c      its programs: x.skel.h with struct x_test_bpf
+#   tests/unit/y.c, tests/bpf/y.c     helpers of those tests; tests/bpf/y.c with a main()
+#                          is also a program, $(BUILD)/bpf/y
+#   tests/fuzz/fuzz_x.c    a libFuzzer target; tests/bench/x.py a benchmark, which may use
+#                          $(BUILD)/bench/y of tests/bench/y.c
+#   tests/*/x.mk           rules that need more than this
 
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .SECONDARY:
+.DEFAULT_GOAL := all
 
 CC ?= cc
 CLANG ?= clang
-BPFTOOL ?= bpftool
+# Ubuntu's bpftool of before 2025 is a script that wants the tools of the running kernel.
+ifndef BPFTOOL
+BPFTOOL := $(or $(shell bpftool version >/dev/null 2>&1 && echo bpftool), \
+	$(lastword $(wildcard /usr/lib/linux-tools/*/bpftool)),bpftool)
+endif
+export BPFTOOL
 PYTHON ?= /usr/bin/python3
-ARCH ?= $(shell uname -m)
-BUILD ?= build$(if $(STATIC),-static)
-BPF_ARCH := $(if $(filter aarch64 arm64,$(ARCH)),arm64,x86)
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 20
+
+MACHINE := $(shell uname -m)
+MACHINE_BPF_ARCH := $(if $(filter aarch64 arm64,$(MACHINE)),arm64,x86)
+BPF_ARCH ?= $(MACHINE_BPF_ARCH)
+BUILD ?= build$(if $(STATIC),-static)$(if $(filter-out $(MACHINE_BPF_ARCH),$(BPF_ARCH)),-$(BPF_ARCH))
+BIN := memtally$(if $(STATIC),-static)
 
 Q := $(if $(V),,@)
 msg = $(if $(V),,@printf '  %-8s %s\n' "$(1)" "$(2)")
+# Uses every processor, unless -j was given.
+JOBS = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1)
 
-WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+# WERROR=0 is for a compiler that is newer than the code.
+WERROR ?= 1
+WARN := -Wall -Wextra $(if $(filter 0,$(WERROR)),,-Werror) -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 CFLAGS ?= -O2 -g
 CFLAGS_ALL = -std=gnu11 $(WARN) $(CFLAGS) -Isrc -Iinclude -I$(BUILD) -D_GNU_SOURCE \
-	-DMEMTALLY_VERSION='"$(VERSION)"' $(if $(STATIC),-DMEMTALLY_CAPSTONE)
-# With capstone installed, a unit test compares the two decoders.
-CAPSTONE := $(if $(wildcard /usr/include/capstone/capstone.h),-lcapstone)
-LIBS := -lbpf -ldw -lelf -lz -lpopt -ljansson $(if $(STATIC),-lcapstone -llzma -lbz2 -lzstd,-lZydis) -liberty -lm -lpthread
+	-DMEMTALLY_VERSION='"$(VERSION)"'
 
+# The instruction decoder: Debian has no libZydis.a.
+ifeq ($(MACHINE),x86_64)
+DECODER := $(if $(STATIC),-lcapstone,-lZydis)
+CFLAGS_ALL += $(if $(STATIC),-DMEMTALLY_CAPSTONE)
+endif
+STATIC_LIBS := -llzma -lbz2 -lzstd
+LIBS := -lbpf -ldw -lelf -lz $(if $(STATIC),$(STATIC_LIBS)) -lpopt -ljansson $(DECODER) \
+	-liberty -lm -lpthread
+
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v2 -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Werror \
-	-Iinclude -Ivmlinux -Ibpf
+	-Iinclude -Ivmlinux -Ibpf $(MULTIARCH:%=-idirafter /usr/include/%)
 
 BPF_SRCS := $(wildcard bpf/*.bpf.c)
 SKELS := $(BPF_SRCS:bpf/%.bpf.c=$(BUILD)/%.skel.h)
-SRCS := $(wildcard src/*.c src/*/*.c)
+ROOM_SRCS := $(wildcard src/*/*.c)
+SRCS := $(wildcard src/*.c) $(ROOM_SRCS)
 OBJS := $(SRCS:%.c=$(BUILD)/%.o)
 
 .PHONY: all
-all: memtally victims
+all: $(BIN)
 
-memtally: $(OBJS)
+$(BIN): $(OBJS)
 	$(call msg,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(if $(STATIC),-static) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/%.bpf.o: bpf/%.bpf.c
+$(BUILD)/%.o: %.c
+	$(call msg,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+# libbpf's linker leaves the DWARF out, which nothing reads at run time.
+define bpf_object
 	$(call msg,BPF,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $(@:.o=.full.o)
+	$(Q)$(BPFTOOL) gen object $@ $(@:.o=.full.o)
+endef
+
+$(BUILD)/%.bpf.o: bpf/%.bpf.c
+	$(bpf_object)
 
 $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(call msg,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
-$(BUILD)/%.o: %.c | $(SKELS)
-	$(call msg,CC,$<)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+$(BUILD)/tests/bpf/%.bpf.o: tests/bpf/%.bpf.c
+	$(bpf_object)
 
-# Unit tests: every room but the commands, compiled once more with sanitizers.
+$(BUILD)/tests/bpf/%.skel.h: $(BUILD)/tests/bpf/%.bpf.o
+	$(call msg,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_test_bpf > $@
+
+.PHONY: bpf
+bpf: $(SKELS)
+
+# Once an object is built its .d file knows the skeleton it includes. For the first time
+# the skeleton must be there before.
+SKEL_USES := $(shell tools/skel_uses.sh)
+skel_of = $(BUILD)/$(if $(wildcard $(dir $(1))$(2:.skel.h=.bpf.c)),$(dir $(1)))$(2)
+define skel_use
+$(BUILD)/$(1:.c=.o) $(BUILD)/san/$(1:.c=.o): | $(call skel_of,$(1),$(2))
+endef
+$(foreach u,$(SKEL_USES),$(eval $(call skel_use,$(firstword $(subst :, ,$(u))),$(lastword $(subst :, ,$(u))))))
+
+# The version is compiled into few files; they alone follow it.
+$(BUILD)/version: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' > $@
+.PHONY: FORCE
+FORCE:
+VERSION_USERS := $(shell grep -l MEMTALLY_VERSION $(SRCS) /dev/null)
+$(VERSION_USERS:%.c=$(BUILD)/%.o) $(VERSION_USERS:%.c=$(BUILD)/san/%.o): $(BUILD)/version
+
+# Tests: every room but the commands, compiled once more with sanitizers. Archives, so
+# that a test links what it uses.
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
-ROOM_SRCS := $(wildcard src/*/*.c)
 SAN_OBJS := $(ROOM_SRCS:%.c=$(BUILD)/san/%.o)
+test_helpers = $(patsubst %.c,$(BUILD)/san/%.o,$(filter-out \
+	tests/$(1)/test_%.c %.bpf.c,$(wildcard tests/$(1)/*.c)))
 UNIT_SRCS := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(BUILD)/unit/%)
+BPF_TEST_SRCS := $(wildcard tests/bpf/test_*.c)
+BPF_TEST_BINS := $(BPF_TEST_SRCS:tests/bpf/%.c=$(BUILD)/bpf/%)
+# The decoders are compared where both are there.
+TEST_LIBS := -lcmocka $(LIBS) $(if $(wildcard /usr/include/capstone/capstone.h),-lcapstone)
 
-$(BUILD)/san/%.o: %.c | $(SKELS)
+$(BUILD)/san/%.o: %.c
 	$(call msg,CC-SAN,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) -O1 $(SAN) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CFLAGS_ALL) -O1 $(SAN) $(TEST_INCLUDE) -MMD -MP -c $< -o $@
 
-$(BUILD)/unit/%: $(BUILD)/san/tests/unit/%.o $(SAN_OBJS)
+$(BUILD)/san/tests/bpf/%.o: TEST_INCLUDE = -I$(BUILD)/tests/bpf
+
+define archive
+	$(Q)mkdir -p $(@D)
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $(filter %.o,$^)
+endef
+
+$(BUILD)/san/rooms.a: $(SAN_OBJS)
+	$(archive)
+$(BUILD)/san/unit.a: $(call test_helpers,unit)
+	$(archive)
+$(BUILD)/san/bpf.a: $(call test_helpers,bpf)
+	$(archive)
+
+define test_link
 	$(call msg,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(SAN) -o $@ $^ -lcmocka $(LIBS) $(CAPSTONE)
+	$(Q)$(CC) $(SAN) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(TEST_LIBS)
+endef
 
-.PHONY: check-unit
-check-unit: $(UNIT_BINS)
-	$(Q)for t in $^; do echo "== $$t"; $$t || exit 1; done
+$(BUILD)/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/san/unit.a $(BUILD)/san/rooms.a
+	$(test_link)
+$(BUILD)/bpf/%: $(BUILD)/san/tests/bpf/%.o $(BUILD)/san/bpf.a $(BUILD)/san/rooms.a
+	$(test_link)
+
+# All of them run, then one failure fails.
+run_all = failed=0; for t in $(1); do echo "== $$t"; $$t || failed=1; done; exit $$failed
 
 # Victims: programs with a known answer; the list and its flags live beside them.
 .PHONY: victims
--include tests/victims/victims.mk
+-include $(sort $(wildcard tests/*/*.mk))
+
+$(BUILD)/demo_leak: tests/victims/demo_leak.c
+	$(call msg,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(WARN) -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer \
+		-fno-optimize-sibling-calls -o $@ $<
+
+# The two commands for a fresh machine. What follows the installation is another make,
+# because this one looked at the machine before.
+.PHONY: demo demo-run check
+demo:
+	$(Q)tools/deps.sh build
+	+$(Q)$(MAKE) --no-print-directory $(JOBS) $(BIN) $(BUILD)/demo_leak
+	+$(Q)$(MAKE) --no-print-directory demo-run
+
+demo-run: $(BIN) $(BUILD)/demo_leak
+	@echo 'demo: ./$(BIN) leak -- $(BUILD)/demo_leak' >&2
+	$(Q)tools/as_root.sh ./$(BIN) leak -- $(BUILD)/demo_leak
+
+CHECKS := unit compilers bpf e2e static lint
+check:
+	$(Q)tools/deps.sh check
+	+$(Q)CHECK_MAKE='$(MAKE) --no-print-directory $(JOBS)' tools/check.sh $(BUILD) $(CHECKS)
+
+.PHONY: check-unit check-compilers check-bpf check-e2e check-static check-lint
+check-unit: $(UNIT_BINS)
+	$(Q)$(call run_all,$^)
+
+# Where the kernel lets nobody trace, what needs it is skipped by name.
+skip = echo '$@: SKIPPED: '"$(1)"
+
+check-bpf: $(BPF_TEST_BINS)
+	$(Q)why="$$(tools/as_root.sh --why)"; $(if $^,,why='no tests in tests/bpf';) \
+	if [ -n "$$why" ]; then $(call skip,$$why); else \
+		tools/as_root.sh bash -c '$(call run_all,$^)'; fi
+
+PYTEST = env MEMTALLY=./$(BIN) VICTIMS=$(BUILD)/victims PYTHONDONTWRITEBYTECODE=1 \
+	$(PYTHON) -m pytest -p no:cacheprovider -q -rs tests/e2e
+check-e2e: $(BIN) victims
+	$(Q)why="$$(tools/as_root.sh --why)"; \
+	if [ -n "$$why" ]; then $(call skip,$$why); $(PYTEST) -m needs_nothing; else \
+		tools/as_root.sh $(PYTEST); fi
+
+# Both compilers take the code; the other one's warnings are errors too.
+check-compilers:
+	+$(Q)$(MAKE) CC=$(CLANG) BUILD=$(BUILD)-clang objects
+	@echo "check-compilers: $(CLANG) takes it too"
+
+.PHONY: objects
+objects: $(OBJS)
+
+missing_archive = $(strip $(foreach l,$(1),$(if $(filter /%,$(shell $(CC) -print-file-name=lib$(l).a)),,lib$(l).a)))
+STATIC_MISSING = $(call missing_archive,c bpf dw elf z lzma bz2 zstd popt jansson iberty \
+	$(if $(DECODER),capstone))
+check-static:
+	+$(Q)$(if $(STATIC_MISSING),$(call skip,no $(STATIC_MISSING) here),\
+		$(MAKE) STATIC=1 BUILD=$(BUILD)-static && tools/static_check.sh ./memtally-static)
+
+.PHONY: lint format tidy bench fuzz
+lint check-lint:
+	$(Q)tools/lint.sh
+
+format:
+	$(Q)git ls-files -co --exclude-standard -- '*.c' '*.h' ':!vmlinux' | \
+		while read -r f; do [ ! -f "$$f" ] || clang-format -i "$$f"; done
+
+tidy: $(SKELS)
+	$(Q)tools/deps.sh tidy
+	$(Q)clang-tidy --quiet $(SRCS) -- $(filter-out -Werror,$(CFLAGS_ALL))
+
+BENCHES := $(wildcard tests/bench/*.py)
+BENCH_BINS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(ROOM_SRCS:%.c=$(BUILD)/%.o)
+	$(call msg,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
+bench: $(BIN) $(BENCH_BINS) victims
+	$(Q)$(if $(BENCHES),,echo 'bench: nothing in tests/bench' >&2; exit 1;) \
+	for b in $(BENCHES); do tools/as_root.sh env BUILD=$(BUILD) $(PYTHON) $$b || exit 1; done
+
+FUZZ_SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+$(BUILD)/fuzz/obj/%.o: %.c
+	$(call msg,CC-FUZZ,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(CFLAGS_ALL) -O1 -fsanitize=fuzzer-no-link $(FUZZ_SAN) -MMD -MP -c $< -o $@
+$(BUILD)/fuzz/rooms.a: $(ROOM_SRCS:%.c=$(BUILD)/fuzz/obj/%.o)
+	$(archive)
+$(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/fuzz/%.o $(BUILD)/fuzz/rooms.a
+	$(call msg,LINK,$@)
+	$(Q)$(CLANG) -fsanitize=fuzzer $(FUZZ_SAN) -o $@ $^ $(LIBS)
+fuzz:
+	$(Q)tools/deps.sh fuzz
+	+$(Q)$(MAKE) --no-print-directory $(JOBS) fuzz-run
+.PHONY: fuzz-run
+fuzz-run: $(FUZZERS)
+	$(Q)$(if $^,,echo 'fuzz: nothing in tests/fuzz' >&2; exit 1;) for f in $^; do \
+		mkdir -p $$f.corpus && $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+			-artifact_prefix=$$f- $$f.corpus || exit 1; done
+
+# Completion comes from the option tables of the program itself.
+MANS := $(wildcard docs/*.[1-8])
+.PHONY: install
+install: $(BIN)
+	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/memtally
+	$(foreach m,$(MANS),install -D -m 644 $(m) \
+		$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(m)))/$(notdir $(m)) &&) true
+	./$(BIN) --completion bash > $(BUILD)/completion.bash
+	install -D -m 644 $(BUILD)/completion.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/memtally
 
 .PHONY: clean
 clean:
-	$(Q)rm -rf build build-static memtally
+	$(Q)rm -rf build build-* memtally memtally-static
 
--include $(OBJS:.o=.d) $(SAN_OBJS:.o=.d) $(wildcard $(BUILD)/*.bpf.d $(BUILD)/san/tests/unit/*.d)
+-include $(shell test -d $(BUILD) && find $(BUILD) -name '*.d')

@@ -17,9 +17,12 @@ struct mapping {
 	uint64_t offset; /* bytes into the file */
 	uint64_t inode;	 /* 0: anonymous */
 	uint32_t dev_major, dev_minor;
-	uint32_t prot;	 /* MAP_* above */
-	bool deleted;	 /* the path had " (deleted)" behind it */
-	char *path;	 /* owned; as the target sees it; "" if anonymous, "[vdso]", "[heap]"... */
+	uint32_t prot; /* MAP_* above */
+	bool deleted;  /* the path had " (deleted)" behind it */
+	char *path;    /*
+			* owned; seen from our root if reachable (chroot), else from the root of
+			* its mount namespace; "" if anonymous, "[vdso]", "[heap]"...
+			*/
 };
 
 struct maps {

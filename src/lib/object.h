@@ -19,17 +19,19 @@ struct segment { /* one PT_LOAD */
 };
 
 struct object {
-	uint32_t id; /* dense, from 0, in order of appearance */
-	uint32_t dev_major, dev_minor;
+	uint32_t id;		       /* dense, from 0, in order of appearance */
+	uint32_t dev_major, dev_minor; /* as fstat() says: may differ from the mapping's */
 	uint64_t inode;
-	int fd;		  /* -1: the vdso, held in `image` */
-	char *path;	  /* as first seen by the target, owned by the table */
+	int fd;	    /* -1: the vdso, held in `image` */
+	char *path; /* as first seen by the target, owned by the table */
 	bool deleted;
 	uint16_t machine; /* e_machine */
 	uint16_t type;	  /* e_type */
 	bool is_64bit;
 	uint8_t build_id[BUILD_ID_MAX];
 	size_t build_id_len; /* 0: none */
+	char *interp;	     /* PT_INTERP, or NULL; libc has one too */
+	bool program;	     /* not a library: ET_EXEC or a PIE, static or not */
 	struct segment *segments;
 	size_t n_segments;
 	uint8_t *image; /* whole file in memory (vdso), or NULL */
@@ -46,8 +48,9 @@ struct object *objects_at(const struct objects *o, uint32_t id);
 /*
  * The object behind an executable mapping of pid, opened at first sight. The vdso is
  * read from /proc/PID/mem. Returns 0; -ENOENT for anonymous or special mappings,
- * -ENOEXEC for what is no readable ELF, or what open() said. Failures are remembered
- * per (device, inode), so that a bad file costs one attempt. Owned by the table.
+ * -ENOEXEC for what is no readable ELF, -ESRCH if the process is gone, -ESTALE if the
+ * file cannot be reached any more, or what open() said. A bad file is parsed once only.
+ * Owned by the table.
  */
 int objects_get(struct objects *o, pid_t pid, const struct mapping *m, struct object **ret);
 /* Same for a file by path, seen from our own namespace (programs yet to start). */
@@ -64,11 +67,15 @@ int object_offset_to_vaddr(const struct object *o, uint64_t off, uint64_t *ret_v
 
 /* Function symbols of .dynsym and .symtab (libelf, every offset checked). */
 struct object_symbol {
-	const char *name; /* valid during the callback only */
+	const char *name;	      /* valid during the callback only */
 	uint64_t vaddr, size, offset; /* offset: in the file */
-	bool dynamic;	  /* from .dynsym */
+	bool dynamic;		      /* from .dynsym */
+	bool ifunc;		      /* a resolver: runs once and returns the function */
 };
-/* Calls fn for each defined FUNC/IFUNC symbol; stops at the first non-zero and returns it. */
+/*
+ * Calls fn for each defined FUNC/IFUNC symbol; stops at the first non-zero and returns it.
+ * -EBADMSG if a symbol table is damaged (after all others); 0 also when there is none.
+ */
 int object_each_function(const struct object *o,
 			 int (*fn)(const struct object_symbol *sym, void *arg), void *arg);
 

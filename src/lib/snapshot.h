@@ -20,7 +20,8 @@ struct frame {
 	bool inlined;
 };
 
-enum stack_status { /* same order as the BPF side's WALK_* */
+/* same order as the BPF side's WALK_* */
+enum stack_status {
 	STACK_COMPLETE,
 	STACK_DEPTH,
 	STACK_NO_MAPPING,
@@ -35,24 +36,28 @@ struct block {
 	uint64_t age_ns;
 };
 
+#define AGE_UNKNOWN UINT64_MAX
+
 struct row {
-	int pid, tid; /* tid 0: all threads */
+	int pid, tid;	  /* tid 0: all threads */
 	const char *comm; /* any bytes */
 	const char *kind; /* "malloc", "mmap", "slab", ... */
 	uint64_t bytes, count;
 	bool estimated; /* sampled and rescaled */
 	bool has_ages;	/* blocks were walked: max and p50 are exact */
-	uint64_t age_mean_ns, age_max_ns, age_p50_ns;
+	uint64_t age_mean_ns, age_max_ns, age_p50_ns; /* p50: AGE_UNKNOWN once merged */
+	uint64_t allocs, frees;	      /* calls since counting began; rates are made of them */
 	double alloc_rate, free_rate; /* calls per second since the last report */
-	const char *verdict; /* or NULL */
+	double growth_rate;	      /* bytes per second since the last report */
+	const char *verdict;	      /* or NULL */
 	enum stack_status status;
 	uint64_t stack_id;
 	uint64_t *addresses; /* raw stack, leaf first */
 	size_t n_addresses;
-	bool leaf_is_return; /* addresses[0] is a return address too */
+	bool leaf_is_return;  /* addresses[0] is a return address too */
 	struct frame *frames; /* filled for printed rows only */
 	size_t n_frames;
-	struct block *blocks; /* -a only, oldest first */
+	struct block *blocks; /* -a only, oldest first; malloc'ed */
 	size_t n_blocks;
 };
 

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * common.bpf.h - what every command's programs share: configuration, counters, which
+ * tasks are wanted, a thread's state, and stack_take(). This header carries maps.
+ *
+ * Uprobe programs are preemptible from v6.0 on (8c7dcb84e3b7 "bpf: implement sleepable
+ * uprobes by chaining gps"), so nothing here lives in per-CPU scratch between two
+ * instructions that belong together: state is on the BPF stack or belongs to the thread.
+ * Counters are per CPU to keep the cache line private, and atomic to stay exact.
+ */
+#ifndef COMMON_BPF_H
+#define COMMON_BPF_H
+
+#include "compat.bpf.h"
+#include "abi.h"
+#include "unwind.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+const volatile struct cfg cfg;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, STAT_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} stats SEC(".maps");
+
+static __always_inline void count(__u32 id)
+{
+	__u64 *n = bpf_map_lookup_elem(&stats, &id);
+
+	if (n)
+		__sync_fetch_and_add(n, 1);
+}
+
+/* Everything user space must be told in order: stacks, mappings, calls, processes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} events SEC(".maps");
+
+static __always_inline void event_fill(struct event *ev, __u32 type, __u64 proc_key)
+{
+	ev->type = type;
+	ev->tid = (__u32)bpf_get_current_pid_tgid();
+	ev->proc_key = proc_key;
+	ev->time_ns = bpf_ktime_get_ns();
+}
+
+/* ---- processes ---- */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32); /* tgid as we see it */
+	__type(value, struct proc);
+} procs SEC(".maps");
+
+/* tgid -> mappings for the unwinder; written by user space, copied to children here */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, struct unwind_slice);
+} slices SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_CGROUP_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} cgroups SEC(".maps");
+
+/* tgid << 32 | tid of the running task, in memtally's own pid namespace. */
+static __always_inline __u64 task_ids(void)
+{
+	struct bpf_pidns_info ns = {};
+
+	if (!cfg.pidns_ino)
+		return bpf_get_current_pid_tgid();
+	if (bpf_get_ns_current_pid_tgid(cfg.pidns_dev, cfg.pidns_ino, &ns, sizeof(ns)))
+		return 0;
+	return (__u64)ns.tgid << 32 | ns.pid;
+}
+
+/*
+ * Names one process image. Stamps are 2^16 ns apart and wrap after three days: for two
+ * images to be taken for one, a pid would have to return exactly then.
+ */
+static __always_inline __u64 proc_new_key(__u32 tgid)
+{
+	return (bpf_ktime_get_ns() >> 16) << 32 | tgid;
+}
+
+static __always_inline int proc_add(__u32 tgid, __u64 key)
+{
+	struct proc p = { .key = key };
+	struct event ev;
+
+	if (bpf_map_update_elem(&procs, &tgid, &p, BPF_ANY)) {
+		count(STAT_PROCS_FULL);
+		return -1;
+	}
+	event_fill(&ev, EVENT_PROC, key);
+	ev.tid = tgid;
+	if (bpf_ringbuf_output(&events, &ev, sizeof(ev), 0))
+		count(STAT_EVENTS_LOST);
+	return 0;
+}
+
+static __always_inline __u64 proc_adopt(__u32 tgid)
+{
+	__u64 key;
+
+	if (cfg.scope == SCOPE_PIDS || !tgid || tgid == cfg.self_tgid)
+		return 0;
+	if (cfg.scope == SCOPE_CGROUP && bpf_current_task_under_cgroup(&cgroups, 0) != 1)
+		return 0;
+	key = proc_new_key(tgid);
+	return proc_add(tgid, key) ? 0 : key;
+}
+
+/* Key of the running process if it is wanted, else 0. The first check of every program. */
+static __always_inline __u64 task_wanted(void)
+{
+	__u32 tgid = task_ids() >> 32;
+	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
+
+	return p ? p->key : proc_adopt(tgid);
+}
+
+/* ---- a thread's state ---- */
+
+/*
+ * The call in flight on a thread. Only the outermost one is kept: what an allocator calls
+ * in turn belongs to it. `sp` is the stack pointer at its entry: a call entered below it
+ * is nested; one entered above it proves that the outer call was left without returning
+ * (an exception, longjmp), so it is dropped rather than hiding all that follows.
+ */
+struct call {
+	__u64 sp; /* 0: none in flight */
+	__u64 cookie;
+	__u64 size, ptr, out;
+	__u64 old_size, old_born, old_site; /* realloc: the block taken out at entry */
+	__u32 has_old;
+	__u32 skip; /* filtered or not sampled: only there to hide nested calls */
+};
+
+struct thread {
+	struct call call;
+	__s64 sample_left; /* bytes until the next sample */
+	__u32 sample_ready;
+	__u32 pad;
+	struct stack_event stack; /* scratch of stack_take() */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct thread);
+} threads SEC(".maps");
+
+/* Kernels without task storage (before v5.12, a10787e6d58c "bpf: Enable task local storage
+ * for tracing programs"): by thread id. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct thread);
+} threads_hash SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct thread);
+} thread_blank SEC(".maps");
+
+static __always_inline struct thread *thread_get_hash(void)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct thread *t = bpf_map_lookup_elem(&threads_hash, &id);
+	__u32 zero = 0;
+	struct thread *blank;
+
+	if (t)
+		return t;
+	blank = bpf_map_lookup_elem(&thread_blank, &zero);
+	if (blank)
+		bpf_map_update_elem(&threads_hash, &id, blank, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&threads_hash, &id);
+}
+
+/* The running thread's state, made at first use; NULL (counted) if there is no memory. */
+static __always_inline struct thread *thread_get(void)
+{
+	struct thread *t;
+
+	if (cfg.task_storage)
+		t = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0,
+					 BPF_LOCAL_STORAGE_GET_F_CREATE);
+	else
+		t = thread_get_hash();
+	if (!t)
+		count(STAT_THREADS_FULL);
+	return t;
+}
+
+/* ---- stacks ---- */
+
+static __always_inline __u64 hash_mix(__u64 h, __u64 v)
+{
+	h = (h ^ v) * 0x9E3779B97F4A7C15ULL;
+	return h ^ (h >> 32);
+}
+
+/*
+ * Takes the user stack of the running thread into s->pcs and returns the id of the site it
+ * belongs to: a 64-bit hash over the frames, the process image, the kind and, on request,
+ * the thread. At 1M stacks two meet with a chance of 3e-8.
+ */
+static __always_inline __u64 stack_take(struct pt_regs *ctx, struct stack_event *s, __u64 proc_key,
+					__u8 kind, int is_return)
+{
+	__u32 tgid = proc_key;
+	struct unwind_slice *slice = bpf_map_lookup_elem(&slices, &tgid);
+	struct walk w;
+	__u64 id;
+
+	walk_start(&w, ctx, slice, is_return);
+	walk_run(&w, s->pcs);
+	count(STAT_WALKS);
+	count(STAT_WALK_STATUS + (w.status < WALK_STATUSES ? w.status : WALK_FAULT));
+	if (w.flags & WALK_FLAG_FP)
+		count(STAT_WALK_FP);
+	id = hash_mix(hash_mix(w.hash, proc_key), kind + 1);
+	if (cfg.by_thread)
+		id = hash_mix(id, bpf_get_current_pid_tgid());
+	s->site = id ? id : 1;
+	s->kind = kind;
+	s->status = w.status;
+	s->flags = w.flags;
+	s->n = w.n;
+	return s->site;
+}
+
+/* Sends a taken stack as a record of the given type; 0 or a negative errno. */
+static __always_inline long stack_send(struct stack_event *s, __u32 type, __u64 proc_key)
+{
+	__u64 len = s->n;
+
+	event_fill(&s->ev, type, proc_key);
+	len = len * 8 + STACK_EVENT_HEADER;
+	if (len > sizeof(*s))
+		len = sizeof(*s);
+	return bpf_ringbuf_output(&events, s, len, 0);
+}
+
+#endif

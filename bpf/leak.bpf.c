@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * leak.bpf.c - user memory: the allocator's functions, by one program per direction; what
+ * each function does comes in the probe's cookie (include/alloc_spec.h).
+ *
+ *   entry    free: take the block out. Everything else: note the call on the thread.
+ *            realloc takes its old block out of the table (not out of the totals): once the
+ *            allocator has given the address back, another thread may record it anew before
+ *            we see the result. If realloc fails the block is put back.
+ *   return   decide by the result; take the stack; record.
+ *
+ * Mappings (mmap, munmap, mremap) are ranges that can be cut anywhere: user space keeps
+ * them, fed by the ring in order. munmap and mremap are told before the kernel acts, for
+ * the same reason as realloc, and undone if they fail.
+ */
+#include "outstanding.bpf.h"
+#include "alloc_spec.h"
+
+#define MAP_ANONYMOUS 0x20
+#define CLONE_THREAD 0x00010000
+
+/* --trace: one record per call, with the stack that was just taken. */
+static __always_inline void call_trace(struct stack_event *s, __u64 proc_key,
+				       const struct alloc_spec *spec, const struct block_key *key,
+				       __u64 size)
+{
+	s->address = key->address;
+	s->size = size;
+	s->function = spec->function;
+	s->op = spec->op;
+	if (stack_send(s, EVENT_CALL, proc_key))
+		count(STAT_EVENTS_LOST);
+}
+
+static __always_inline void range_send(__u32 type, __u64 proc_key, const struct range_event *fill)
+{
+	struct range_event r = *fill;
+
+	event_fill(&r.ev, type, proc_key);
+	if (bpf_ringbuf_output(&events, &r, sizeof(r), 0))
+		count(STAT_EVENTS_LOST);
+}
+
+/* ---- entry ---- */
+
+static __always_inline void on_free(struct pt_regs *ctx, __u64 proc_key,
+				    const struct alloc_spec *spec)
+{
+	struct block_key key = {
+		.address = compat_arg(ctx, spec->ptr_arg),
+		.proc_key = proc_key,
+	};
+	struct block_value b;
+	struct thread *t;
+
+	if (!key.address || !outstanding_del(&key, &b) || !cfg.trace_calls)
+		return;
+	t = thread_get();
+	if (!t)
+		return;
+	stack_take(ctx, &t->stack, proc_key, spec->kind, 0);
+	call_trace(&t->stack, proc_key, spec, &key, b.size);
+}
+
+/* A realloc whose end was not seen did not free its block as far as anyone knows. */
+static __always_inline void call_drop(struct call *c, __u64 proc_key)
+{
+	struct block_key key = { .address = c->ptr, .proc_key = proc_key };
+	struct block_value old = { c->old_size, c->old_born, c->old_site };
+	struct alloc_spec spec = alloc_spec_unpack(c->cookie);
+
+	if (!(spec.flags & ALLOC_FLAG_THROWS))
+		count(STAT_CALLS_BROKEN);
+	if (c->has_old)
+		block_put(&key, &old);
+	c->has_old = 0;
+}
+
+static __always_inline __u64 call_size(struct pt_regs *ctx, const struct alloc_spec *spec)
+{
+	__u64 size = compat_arg(ctx, spec->size_arg);
+	__u64 n = spec->count_arg ? compat_arg(ctx, spec->count_arg) : 1;
+
+	/* An overflow makes the call fail; any huge value will do. */
+	if (n > 0xffffffff || size > 0xffffffff)
+		return n == 1 ? size : size == 1 ? n : n && size ? ~0ULL >> 1 : 0;
+	return size * n;
+}
+
+static __always_inline void call_take_old(struct call *c, __u64 proc_key)
+{
+	struct block_key key = { .address = c->ptr, .proc_key = proc_key };
+	struct block_value old;
+
+	if (c->has_old || !c->ptr || !block_take(&key, &old))
+		return;
+	c->has_old = 1;
+	c->old_size = old.size;
+	c->old_born = old.born_ns;
+	c->old_site = old.site;
+}
+
+static __always_inline void call_announce_range(struct pt_regs *ctx, __u64 proc_key, __u8 op)
+{
+	struct range_event r = {
+		.start = CTX_LOAD(PT_REGS_PARM1(ctx)),
+		.length = CTX_LOAD(PT_REGS_PARM2(ctx)),
+	};
+
+	range_send(op == ALLOC_OP_MUNMAP ? EVENT_MUNMAP : EVENT_MREMAP, proc_key, &r);
+}
+
+static __always_inline void call_note_args(struct pt_regs *ctx, struct call *c,
+					   const struct alloc_spec *spec)
+{
+	if (spec->op == ALLOC_OP_MMAP) {
+		c->size = CTX_LOAD(PT_REGS_PARM2(ctx));
+		c->ptr = compat_arg(ctx, 4); /* flags */
+		c->out = compat_arg(ctx, 5); /* fd */
+	} else if (spec->op == ALLOC_OP_MREMAP) {
+		c->size = CTX_LOAD(PT_REGS_PARM3(ctx));
+	} else {
+		c->size = call_size(ctx, spec);
+		c->ptr = compat_arg(ctx, spec->ptr_arg);
+		c->out = compat_arg(ctx, spec->out_arg);
+	}
+}
+
+static __always_inline void call_begin(struct pt_regs *ctx, struct thread *t, __u64 proc_key,
+				       __u64 cookie)
+{
+	struct alloc_spec spec = alloc_spec_unpack(cookie);
+	__u64 sp = compat_entry_sp(ctx, 0);
+	struct call *c = &t->call;
+
+	if (c->sp && sp < c->sp)
+		return; /* nested: belongs to the outer call */
+	if (c->sp && (sp > c->sp || c->cookie == cookie))
+		call_drop(c, proc_key);
+	/* Same stack pointer, other function: a tail call. Its result and its caller are the
+	 * outer call's, so it takes the outer one's place. */
+	c->sp = sp;
+	c->cookie = cookie;
+	call_note_args(ctx, c, &spec);
+	c->skip = 0;
+	if (spec.op == ALLOC_OP_REALLOC)
+		call_take_old(c, proc_key);
+	if (spec.op == ALLOC_OP_ALLOC || spec.op == ALLOC_OP_REALLOC)
+		c->skip = c->size < cfg.min_size || c->size > cfg.max_size ||
+			  !sample_take(t, c->size);
+	else if (spec.op == ALLOC_OP_MUNMAP || spec.op == ALLOC_OP_MREMAP)
+		call_announce_range(ctx, proc_key, spec.op);
+}
+
+SEC("uprobe")
+int leak_enter(struct pt_regs *ctx)
+{
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+	struct alloc_spec spec = alloc_spec_unpack(cookie);
+	__u64 proc_key = task_wanted();
+	struct thread *t;
+
+	if (!proc_key)
+		return 0;
+	count(STAT_CALLS);
+	if (spec.op == ALLOC_OP_FREE) {
+		on_free(ctx, proc_key, &spec);
+	} else {
+		t = thread_get();
+		if (t)
+			call_begin(ctx, t, proc_key, cookie);
+	}
+	NO_PRIVATE_STACK(ctx);
+	return 0;
+}
+
+/* ---- return ---- */
+
+static __always_inline int result_ok(__u64 rc, __u8 ok)
+{
+	switch (ok) {
+	case ALLOC_OK_NONNULL:
+		return rc != 0;
+	case ALLOC_OK_ZERO:
+		return (__u32)rc == 0;
+	default:
+		return rc != ~0ULL;
+	}
+}
+
+/* Address of the new memory, 0 if the call failed. */
+static __always_inline __u64 result_address(struct call *c, const struct alloc_spec *spec, __u64 rc)
+{
+	__u64 address = 0;
+
+	if (!result_ok(rc, spec->ok))
+		return 0;
+	if (!spec->out_arg)
+		return rc;
+	if (bpf_probe_read_user(&address, sizeof(address), (void *)c->out))
+		count(STAT_RESULT_FAULT);
+	return address;
+}
+
+/* Settles the block that a realloc took out: freed, or still there. */
+static __always_inline void old_settle(struct call *c, __u64 proc_key, int freed)
+{
+	struct block_key key = { .address = c->ptr, .proc_key = proc_key };
+	struct block_value old = { c->old_size, c->old_born, c->old_site };
+
+	if (!c->has_old)
+		return;
+	c->has_old = 0;
+	if (freed)
+		site_sub(&old);
+	else
+		block_put(&key, &old);
+}
+
+static __always_inline void on_resized(struct call *c, __u64 proc_key, __u64 rc)
+{
+	struct block_key key = { .address = c->ptr, .proc_key = proc_key };
+	struct block_value b;
+	struct site *s;
+
+	if (rc < c->size || !block_take(&key, &b))
+		return;
+	site_sub(&b);
+	b.size = c->size;
+	s = bpf_map_lookup_elem(&sites, &b.site);
+	if (s && block_put(&key, &b))
+		site_add(s, &b);
+}
+
+struct result {
+	struct alloc_spec spec;
+	__u64 proc_key;
+	__u64 rc;
+	int is_return; /* at a uretprobe, not at a `ret` instruction */
+};
+
+static __always_inline void on_allocated(struct pt_regs *ctx, struct thread *t, struct result *r)
+{
+	struct call *c = &t->call;
+	struct block_key key = {
+		.address = result_address(c, &r->spec, r->rc),
+		.proc_key = r->proc_key,
+	};
+
+	if (r->spec.op == ALLOC_OP_REALLOC)
+		old_settle(c, r->proc_key, key.address || !c->size);
+	if (!key.address || c->skip)
+		return;
+	stack_take(ctx, &t->stack, r->proc_key, r->spec.kind, r->is_return);
+	outstanding_add(&key, c->size, &t->stack);
+	if (cfg.trace_calls)
+		call_trace(&t->stack, r->proc_key, &r->spec, &key, c->size);
+}
+
+static __always_inline void on_mapped(struct pt_regs *ctx, struct thread *t, struct result *r)
+{
+	struct range_event e = { .start = r->rc, .length = t->call.size };
+	struct block_key key = { .address = r->rc, .proc_key = r->proc_key };
+	struct site *s;
+
+	if (!result_ok(r->rc, ALLOC_OK_NOT_MINUS1)) {
+		if (r->spec.op == ALLOC_OP_MREMAP)
+			range_send(EVENT_UNDO, r->proc_key, &e);
+		return;
+	}
+	if (r->spec.op == ALLOC_OP_MMAP) {
+		e.flags = t->call.ptr;
+		e.fd = t->call.out;
+	}
+	stack_take(ctx, &t->stack, r->proc_key, ALLOC_KIND_MMAP, r->is_return);
+	s = site_get(&t->stack, r->proc_key);
+	if (s)
+		__sync_fetch_and_add(&s->allocs, 1);
+	e.site = t->stack.site;
+	range_send(r->spec.op == ALLOC_OP_MMAP ? EVENT_MMAP : EVENT_REMAPPED, r->proc_key, &e);
+	if (cfg.trace_calls)
+		call_trace(&t->stack, r->proc_key, &r->spec, &key, t->call.size);
+}
+
+static __always_inline void call_end(struct pt_regs *ctx, struct thread *t, struct result *r)
+{
+	struct range_event none = {};
+
+	switch (r->spec.op) {
+	case ALLOC_OP_ALLOC:
+	case ALLOC_OP_REALLOC:
+		on_allocated(ctx, t, r);
+		break;
+	case ALLOC_OP_RESIZE:
+		on_resized(&t->call, r->proc_key, r->rc);
+		break;
+	case ALLOC_OP_MMAP:
+	case ALLOC_OP_MREMAP:
+		on_mapped(ctx, t, r);
+		break;
+	case ALLOC_OP_MUNMAP:
+		if (r->rc)
+			range_send(EVENT_UNDO, r->proc_key, &none);
+		break;
+	}
+}
+
+static __always_inline int leave(struct pt_regs *ctx, int is_return)
+{
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+	struct result r = {
+		.spec = alloc_spec_unpack(cookie),
+		.proc_key = task_wanted(),
+		.rc = CTX_LOAD(PT_REGS_RC(ctx)),
+		.is_return = is_return,
+	};
+	struct thread *t;
+
+	if (!r.proc_key)
+		return 0;
+	t = thread_get();
+	if (!t || t->call.sp != compat_entry_sp(ctx, is_return) ||
+	    (t->call.cookie >> 32) != (cookie >> 32))
+		return 0; /* nested, or begun before we came */
+	call_end(ctx, t, &r);
+	t->call.sp = 0;
+	return 0;
+}
+
+SEC("uretprobe")
+int leak_return(struct pt_regs *ctx)
+{
+	leave(ctx, 1);
+	NO_PRIVATE_STACK(ctx);
+	return 0;
+}
+
+/* On the `ret` instructions of functions that may throw, instead of a uretprobe. */
+SEC("uprobe")
+int leak_ret_site(struct pt_regs *ctx)
+{
+	leave(ctx, 0);
+	NO_PRIVATE_STACK(ctx);
+	return 0;
+}
+
+/* ---- processes ---- */
+
+/* Runs in the parent, before the child does. */
+SEC("?tp/task/task_newtask")
+int leak_newtask(struct trace_event_raw_task_newtask *ctx)
+{
+	__u32 parent = bpf_get_current_pid_tgid() >> 32;
+	__u32 child = BPF_CORE_READ(ctx, pid);
+	struct unwind_slice *slice;
+
+	if (BPF_CORE_READ(ctx, clone_flags) & CLONE_THREAD)
+		return 0;
+	if (!bpf_map_lookup_elem(&procs, &parent))
+		return 0;
+	slice = bpf_map_lookup_elem(&slices, &parent);
+	if (slice && bpf_map_update_elem(&slices, &child, slice, BPF_ANY))
+		count(STAT_PROCS_FULL);
+	proc_add(child, proc_new_key(child));
+	return 0;
+}
+
+/* A new image: nothing of the old one is outstanding any more. */
+SEC("?tp/sched/sched_process_exec")
+int leak_exec(void *ctx)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+	if (!bpf_map_lookup_elem(&procs, &tgid))
+		return 0;
+	bpf_map_delete_elem(&slices, &tgid);
+	proc_add(tgid, proc_new_key(tgid));
+	return 0;
+}

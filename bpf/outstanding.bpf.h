@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * outstanding.bpf.h - what is allocated and not freed: blocks by (address, process image),
+ * totals by site (stack). Shared by leak and kmem. This header carries maps.
+ *
+ * Invariants:
+ *  - a site's totals change only when the change of the block table succeeded, so they are
+ *    the sums over the table at every moment, however many CPUs work on it;
+ *  - an element is copied before it is deleted: a preallocated one is reused at once;
+ *  - only the one who deleted a block subtracts it.
+ */
+#ifndef OUTSTANDING_BPF_H
+#define OUTSTANDING_BPF_H
+
+#include "common.bpf.h"
+
+#define EEXIST 17
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536); /* sized before load */
+	__type(key, struct block_key);
+	__type(value, struct block_value);
+} blocks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096); /* sized before load */
+	__type(key, __u64);
+	__type(value, struct site);
+} sites SEC(".maps");
+
+/* Filled by src/trace/sampling.c before load. */
+const volatile __u32 sample_weights[SAMPLE_WEIGHTS];
+const volatile __u32 sample_logs[SAMPLE_LOGS];
+
+/* Bytes to the next sample, exponentially distributed around cfg.sample_bytes. */
+static __always_inline __s64 sample_draw(void)
+{
+	__u32 i = bpf_get_prandom_u32() & (SAMPLE_LOGS - 1);
+
+	return (__s64)((cfg.sample_bytes * sample_logs[i]) >> 16) + 1;
+}
+
+/*
+ * Poisson sampling by bytes (as tcmalloc and heapprofd do): each byte is a sample point
+ * with probability 1/interval, an allocation is taken if it holds one. Decided at entry,
+ * so that what is not sampled costs next to nothing.
+ */
+static __always_inline int sample_take(struct thread *t, __u64 size)
+{
+	if (!cfg.sample_bytes)
+		return 1;
+	if (!t->sample_ready) {
+		t->sample_ready = 1;
+		t->sample_left = sample_draw();
+	}
+	if (size < (__u64)t->sample_left) {
+		t->sample_left -= size;
+		return 0;
+	}
+	t->sample_left = sample_draw();
+	return 1;
+}
+
+/* How many allocations of this size a recorded one stands for, in SAMPLE_UNITs (or 1). */
+static __always_inline __u64 sample_weight(__u64 size)
+{
+	return sample_weight_of(size, cfg.sample_bytes, sample_weights);
+}
+
+static __always_inline void site_add(struct site *s, const struct block_value *b)
+{
+	__u64 w = sample_weight(b->size);
+
+	__sync_fetch_and_add(&s->bytes, b->size * w);
+	__sync_fetch_and_add(&s->count, w);
+	__sync_fetch_and_add(&s->allocs, 1);
+	__sync_fetch_and_add(&s->born_sum_ms, b->born_ns / 1000000);
+	count(STAT_ALLOCS);
+}
+
+static __always_inline void site_sub(const struct block_value *b)
+{
+	struct site *s = bpf_map_lookup_elem(&sites, &b->site);
+	__u64 w = sample_weight(b->size);
+
+	if (!s)
+		return; /* dropped with its process */
+	__sync_fetch_and_add(&s->bytes, -(b->size * w));
+	__sync_fetch_and_add(&s->count, -w);
+	__sync_fetch_and_add(&s->frees, 1);
+	__sync_fetch_and_add(&s->born_sum_ms, -(b->born_ns / 1000000));
+	count(STAT_FREES);
+}
+
+/* Makes sure that user space has the frames of a site; retried at each hit until it has. */
+static __always_inline void site_send(struct site *s, struct stack_event *stack, __u64 proc_key)
+{
+	if (s->sent)
+		return;
+	if (stack_send(stack, EVENT_STACK, proc_key))
+		count(STAT_STACK_RETRY);
+	else
+		s->sent = 1;
+}
+
+/*
+ * The site of a taken stack, made if new. Where the table is full the bytes go to the
+ * catch-all site, which user space made before attaching: names are lost, amounts are not.
+ */
+static __always_inline struct site *site_get(struct stack_event *stack, __u64 proc_key)
+{
+	struct site *s = bpf_map_lookup_elem(&sites, &stack->site);
+
+	if (!s) {
+		struct site fresh = {
+			.proc_key = proc_key,
+			.tid = cfg.by_thread ? (__u32)task_ids() : 0,
+			.kind = stack->kind,
+			.status = stack->status,
+		};
+
+		bpf_map_update_elem(&sites, &stack->site, &fresh, BPF_NOEXIST);
+		s = bpf_map_lookup_elem(&sites, &stack->site);
+	}
+	if (s) {
+		site_send(s, stack, proc_key);
+		return s;
+	}
+	count(STAT_SITES_FULL);
+	stack->site = CATCH_ALL_SITE;
+	return bpf_map_lookup_elem(&sites, &stack->site);
+}
+
+/* Takes a block out of the table; 1 if it was there, *ret is then its copy. */
+static __always_inline int block_take(const struct block_key *key, struct block_value *ret)
+{
+	struct block_value *b = bpf_map_lookup_elem(&blocks, key);
+
+	if (!b)
+		return 0;
+	*ret = *b;
+	return bpf_map_delete_elem(&blocks, key) == 0;
+}
+
+/*
+ * Puts a block in. An address that is outstanding already was freed unseen: the old block
+ * is taken out of its site first. 1 if the block is in the table now.
+ */
+static __always_inline int block_put(const struct block_key *key, const struct block_value *b)
+{
+	struct block_value old;
+	long err = bpf_map_update_elem(&blocks, key, b, BPF_NOEXIST);
+
+	if (err == -EEXIST) {
+		if (block_take(key, &old)) {
+			count(STAT_FREES_MISSED);
+			site_sub(&old);
+		}
+		err = bpf_map_update_elem(&blocks, key, b, BPF_NOEXIST);
+	}
+	if (err)
+		count(STAT_BLOCKS_FULL);
+	return !err;
+}
+
+/* Records a block for the taken stack. */
+static __always_inline void outstanding_add(const struct block_key *key, __u64 size,
+					    struct stack_event *stack)
+{
+	struct site *s = site_get(stack, key->proc_key);
+	struct block_value b = {
+		.size = size,
+		.born_ns = bpf_ktime_get_ns(),
+		.site = stack->site,
+	};
+
+	if (s && block_put(key, &b))
+		site_add(s, &b);
+}
+
+/* Forgets a block: 1 if it was recorded, *ret is then what it was. */
+static __always_inline int outstanding_del(const struct block_key *key, struct block_value *ret)
+{
+	if (!block_take(key, ret)) {
+		count(STAT_FREES_OTHER);
+		return 0;
+	}
+	site_sub(ret);
+	return 1;
+}
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * abi.h - the contract between the BPF programs and user space: limits, configuration,
+ * counters, keys and values of the maps, records of the event ring. Plain data; sizes
+ * are asserted, because both sides are compiled by different compilers.
+ */
+#ifndef ABI_H
+#define ABI_H
+
+#include <linux/types.h>
+
+#include "sample.h"
+#include "unwind.h"
+
+#define ABI_MAX_FRAMES UNWIND_MAX_FRAMES
+#define CATCH_ALL_SITE 0ULL	/* stacks that found no room */
+
+enum scope { SCOPE_PIDS, SCOPE_ALL, SCOPE_CGROUP };
+
+/* Written once before load, constant afterwards: unused paths vanish in the verifier. */
+struct cfg {
+	__u64 min_size, max_size; /* bytes, inclusive */
+	__u64 sample_bytes;	  /* mean distance between samples; 0: every allocation */
+	__u64 pidns_dev, pidns_ino; /* 0: pids are those of the initial namespace */
+	__u32 scope;
+	__u32 self_tgid;    /* never traced */
+	__u32 follow;	    /* children of targets are targets */
+	__u32 by_thread;    /* threads get sites of their own */
+	__u32 trace_calls;  /* one record per call */
+	__u32 task_storage; /* kernel has task storage; else a hash by thread */
+};
+
+/* Counters, one slot per CPU each. STAT_LOSS_FIRST on: losses, reported when not zero. */
+enum stat_id {
+	STAT_ALLOCS,	   /* allocations recorded */
+	STAT_FREES,	   /* frees of recorded blocks */
+	STAT_FREES_OTHER,  /* frees of blocks that were never recorded */
+	STAT_CALLS,	   /* probe hits of wanted processes */
+	STAT_WALKS,	   /* stacks taken */
+	STAT_WALK_FP,	   /* of these: with frames by frame pointer guess */
+	STAT_WALK_STATUS,  /* first of enum walk_status counters */
+	STAT_LOSS_FIRST = STAT_WALK_STATUS + WALK_STATUSES,
+	STAT_BLOCKS_FULL = STAT_LOSS_FIRST, /* no room for a block */
+	STAT_SITES_FULL,   /* no room for a stack: bytes went to the catch-all site */
+	STAT_STACK_RETRY,  /* ring full: stack record is sent at its next hit */
+	STAT_EVENTS_LOST,  /* ring full: mapping or call event gone */
+	STAT_THREADS_FULL, /* no room for a thread's state: call not recorded */
+	STAT_CALLS_BROKEN, /* a call that never returned through its probe */
+	STAT_FREES_MISSED, /* address handed out again while outstanding; repaired */
+	STAT_RESULT_FAULT, /* result pointer not readable */
+	STAT_PROCS_FULL,   /* no room for a process */
+	STAT_COUNT,
+};
+
+/* proc_key: a process image: tgid in the low half, a generation stamp in the high one. */
+
+struct proc {
+	__u64 key;
+};
+
+struct block_key {
+	__u64 address;
+	__u64 proc_key;
+};
+
+struct block_value {
+	__u64 size;
+	__u64 born_ns;
+	__u64 site;
+};
+
+struct site {
+	__s64 bytes, count; /* outstanding; in SAMPLE_UNITs when sampling */
+	__u64 allocs, frees;
+	__u64 born_sum_ms;  /* sum over outstanding blocks, not weighted */
+	__u64 proc_key;
+	__u32 tid;
+	__u8 kind;	    /* enum alloc_kind */
+	__u8 status;	    /* enum walk_status */
+	__u8 sent;	    /* the stack's record is in the ring */
+	__u8 pad;
+};
+
+/* Records of the event ring. Every one starts with struct event. */
+enum event_type {
+	EVENT_STACK = 1, /* a new stack: struct stack_event */
+	EVENT_CALL,	 /* --trace: struct stack_event with a call */
+	EVENT_MMAP,	 /* struct range_event */
+	EVENT_MUNMAP,	 /* before the kernel acts */
+	EVENT_MREMAP,	 /* before the kernel acts: start, length */
+	EVENT_UNDO,	 /* the thread's pending munmap or mremap failed */
+	EVENT_REMAPPED,	 /* the pending mremap succeeded: start, length */
+	EVENT_PROC,	 /* a process became a target: struct event only */
+};
+
+struct event {
+	__u32 type;
+	__u32 tid;
+	__u64 proc_key;
+	__u64 time_ns; /* monotonic */
+};
+
+struct range_event {
+	struct event ev;
+	__u64 start, length;
+	__u64 site; /* for the ones that create */
+	__u32 flags; /* mmap flags */
+	__s32 fd;
+};
+
+struct stack_event {
+	struct event ev;
+	__u64 site;
+	__u64 address, size; /* EVENT_CALL: what the call returned or freed */
+	__u16 function;	     /* EVENT_CALL: index of the probed function */
+	__u8 op;	     /* EVENT_CALL: enum alloc_op */
+	__u8 kind;
+	__u8 status;	     /* enum walk_status */
+	__u8 flags;	     /* WALK_FLAG_* */
+	__u16 n;
+	__u64 pcs[ABI_MAX_FRAMES];
+};
+
+#define STACK_EVENT_HEADER 56u
+
+_Static_assert(sizeof(struct cfg) == 64, "cfg");
+_Static_assert(sizeof(struct block_key) == 16, "block_key");
+_Static_assert(sizeof(struct block_value) == 24, "block_value");
+_Static_assert(sizeof(struct site) == 56, "site");
+_Static_assert(sizeof(struct event) == 24, "event");
+_Static_assert(sizeof(struct range_event) == 56, "range_event");
+_Static_assert(__builtin_offsetof(struct stack_event, pcs) == STACK_EVENT_HEADER, "stack_event");
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cmd_features.c - `memtally features`: what the running kernel offers, found by trying.
+ *
+ *	btf              yes  kernel types for CO-RE; needed by everything
+ *	uprobe-session   no   entry and return in one program (v6.13, d920179b3d48)
+ */
+#include <errno.h>
+#include <jansson.h>
+
+#include "cmd.h"
+#include "trace/features.h"
+
+struct features_opts {
+	bool json;
+};
+
+static const struct opt features_rows[] = {
+	OPT_ROW("json", 0, OPT_FLAG, offsetof(struct features_opts, json), NULL,
+		"One JSON object instead of text"),
+};
+
+static const struct opt_group features_group = {
+	.title = "Output",
+	.opts = features_rows,
+	.n = ARRAY_SIZE(features_rows),
+};
+
+static const struct opt_group *const features_groups[] = { &features_group, NULL };
+
+static const struct opts_spec features_spec = {
+	.command = "features",
+	.summary = "What the running kernel offers",
+	.groups = features_groups,
+	.examples = "memtally features\n",
+	.config_size = sizeof(struct features_opts),
+};
+
+static int print_json(void)
+{
+	json_t *all = json_object();
+	int err = all ? 0 : -ENOMEM;
+
+	for (int i = 0; i < FEATURE_COUNT && !err; i++)
+		err = json_object_set_new(all, feature_name((enum feature)i),
+					  json_boolean(feature_has((enum feature)i)));
+	if (!err)
+		err = json_dumpf(all, stdout, JSON_PRESERVE_ORDER);
+	json_decref(all);
+	if (!err)
+		putchar('\n');
+	return err;
+}
+
+static int run(const void *cfg)
+{
+	const struct features_opts *o = cfg;
+
+	if (o->json)
+		return print_json() || fflush(stdout) ? STATUS_FAILURE : STATUS_FINE;
+	for (int i = 0; i < FEATURE_COUNT; i++)
+		printf("%-18s %-4s %s\n", feature_name((enum feature)i),
+		       feature_has((enum feature)i) ? "yes" : "no",
+		       feature_about((enum feature)i));
+	return fflush(stdout) ? STATUS_FAILURE : STATUS_FINE;
+}
+
+const struct command cmd_features = {
+	.name = "features",
+	.flags = CMD_NEEDS_ROOT,
+	.opts = &features_spec,
+	.run = run,
+};

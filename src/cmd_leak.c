@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cmd_leak.c - `memtally leak`: which stacks hold the memory of running processes.
+ *
+ *	targets -> allocators in their mapped files -> tables sized, programs loaded
+ *	-> probes -> (kernel keeps the totals) -> ticks: rows, rank, names, print
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include "cmd.h"
+#include "leak.h"
+#include "lib/log.h"
+#include "trace/attach.h"
+#include "trace/collect.h"
+#include "trace/features.h"
+#include "trace/sampling.h"
+
+#define DEFAULT_BLOCKS (2u << 20)
+#define MIN_BLOCKS (64u << 10)
+#define DEFAULT_STACKS (64u << 10)
+#define BLOCK_BYTES 104 /* of kernel memory for an element of the table of blocks */
+#define PROCS_EVERY 32768
+
+/* ---- load ---- */
+
+/* As many blocks as an eighth of the available memory holds, 2 Mi at most. */
+static uint64_t default_blocks(void)
+{
+	_cleanup_free_ char *text = NULL;
+	unsigned long long kib = 0;
+	char *line;
+
+	if (read_file("/proc/meminfo", &text, NULL))
+		return MIN_BLOCKS;
+	line = strstr(text, "MemAvailable:");
+	if (!line || sscanf(line, "MemAvailable: %llu", &kib) != 1)
+		return MIN_BLOCKS;
+	return MAX(MIN(kib * 1024 / 8 / BLOCK_BYTES, DEFAULT_BLOCKS), MIN_BLOCKS);
+}
+
+static bool wants_every(const struct leak_opts *o)
+{
+	return o->common.all || o->common.cgroup;
+}
+
+/* Our own pids, when we are not in the initial pid namespace (its inode is fixed). */
+static void configure_pidns(struct cfg *cfg)
+{
+	struct stat st;
+
+	if (stat("/proc/self/ns/pid", &st) || st.st_ino == 0xEFFFFFFCU)
+		return;
+	cfg->pidns_dev = st.st_dev;
+	cfg->pidns_ino = st.st_ino;
+}
+
+static const uint32_t unwind_modes[] = {
+	[UNWIND_OPT_AUTO] = UNWIND_DWARF,
+	[UNWIND_OPT_DWARF] = UNWIND_DWARF,
+	[UNWIND_OPT_FP] = UNWIND_FP,
+	[UNWIND_OPT_NONE] = UNWIND_NONE,
+};
+
+static void configure(const struct leak_opts *o, struct leak_bpf *bpf)
+{
+	struct cfg *cfg = (struct cfg *)&bpf->rodata->cfg;
+
+	cfg->min_size = o->min_size;
+	cfg->max_size = o->max_size ? o->max_size : UINT64_MAX;
+	cfg->sample_bytes = o->sample_bytes;
+	cfg->scope = o->common.cgroup ? SCOPE_CGROUP : o->common.all ? SCOPE_ALL : SCOPE_PIDS;
+	cfg->self_tgid = (uint32_t)getpid();
+	cfg->follow = o->common.follow;
+	cfg->by_thread = o->common.by == LEAK_BY_THREAD;
+	cfg->trace_calls = o->trace;
+	cfg->task_storage = feature_has(FEATURE_TASK_STORAGE);
+	configure_pidns(cfg);
+	sampling_fill(bpf->rodata->sample_weights, bpf->rodata->sample_logs);
+	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->max_frames =
+		(uint32_t)o->common.max_frames;
+	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->mode = unwind_modes[o->common.unwind];
+}
+
+static int size_maps(struct leak *l)
+{
+	const struct leak_opts *o = l->o;
+	uint64_t blocks = o->max_blocks ? o->max_blocks : default_blocks();
+	uint64_t stacks = o->max_stacks ? o->max_stacks : DEFAULT_STACKS;
+	bool task_storage = feature_has(FEATURE_TASK_STORAGE);
+	int err;
+
+	err = bpf_map__set_max_entries(l->bpf->maps.blocks, (uint32_t)blocks);
+	if (!err)
+		err = bpf_map__set_max_entries(l->bpf->maps.sites, (uint32_t)stacks + 1);
+	if (!err && (wants_every(o) || o->common.follow))
+		err = bpf_map__set_max_entries(l->bpf->maps.procs, PROCS_EVERY);
+	if (!err && (wants_every(o) || o->common.follow))
+		err = bpf_map__set_max_entries(l->bpf->maps.slices, PROCS_EVERY);
+	if (!err)
+		err = bpf_map__set_autocreate(l->bpf->maps.threads, task_storage);
+	if (!err)
+		err = bpf_map__set_autocreate(l->bpf->maps.threads_hash, !task_storage);
+	if (!err)
+		err = bpf_map__set_autocreate(l->bpf->maps.thread_blank, !task_storage);
+	return err ? err : unwinder_size_maps(tracer_unwinder(l->tracer), l->bpf->obj, 0);
+}
+
+static int make_catch_all(struct leak *l)
+{
+	uint64_t id = CATCH_ALL_SITE;
+	struct site site = { .sent = 1 };
+
+	return bpf_map_update_elem(bpf_map__fd(l->bpf->maps.sites), &id, &site, BPF_ANY) ? -errno :
+											   0;
+}
+
+static void sum_map_bytes(struct leak *l)
+{
+	struct bpf_map *m;
+
+	bpf_object__for_each_map(m, l->bpf->obj)
+		if (bpf_map__fd(m) >= 0)
+			l->map_bytes += collect_map_bytes(bpf_map__fd(m));
+}
+
+static int load(struct leak *l)
+{
+	struct probes_programs programs;
+	int err;
+
+	l->bpf = leak_bpf__open();
+	if (!l->bpf)
+		return -errno;
+	configure(l->o, l->bpf);
+	programs = (struct probes_programs){ l->bpf->progs.leak_enter, l->bpf->progs.leak_return,
+					     l->bpf->progs.leak_ret_site };
+	bpf_program__set_autoload(l->bpf->progs.leak_exec, true);
+	bpf_program__set_autoload(l->bpf->progs.leak_newtask, l->o->common.follow);
+	err = size_maps(l);
+	if (!err)
+		err = probes_prepare(l->probes, &programs);
+	if (!err)
+		err = leak_bpf__load(l->bpf);
+	if (!err)
+		err = make_catch_all(l);
+	if (err) {
+		log_error("cannot load the BPF programs: %s%s", errno_name(err),
+			  err == -ENOMEM ? " (a smaller --max-blocks needs less memory)" : "");
+		return err;
+	}
+	sum_map_bytes(l);
+	return 0;
+}
+
+/* ---- attach ---- */
+
+static int attach_tracepoints(struct leak *l)
+{
+	int err = attach_tracepoint(l->bpf->progs.leak_exec, "sched", "sched_process_exec",
+				    &l->bpf->links.leak_exec);
+
+	if (!err && l->o->common.follow)
+		err = attach_tracepoint(l->bpf->progs.leak_newtask, "task", "task_newtask",
+					&l->bpf->links.leak_newtask);
+	if (err)
+		log_error("cannot attach to the process tracepoints: %s", errno_name(err));
+	return err;
+}
+
+static int attach(struct leak *l)
+{
+	struct tracer_maps maps = {
+		.procs = bpf_map__fd(l->bpf->maps.procs),
+		.slices = bpf_map__fd(l->bpf->maps.slices),
+		.events = bpf_map__fd(l->bpf->maps.events),
+		.cgroups = bpf_map__fd(l->bpf->maps.cgroups),
+	};
+	_cleanup_free_ char *msg = NULL;
+	int err = attach_tracepoints(l);
+
+	if (err)
+		return err;
+	err = tracer_bind(l->tracer, &maps, l->bpf->obj);
+	if (err) {
+		log_error("cannot hand the targets to the kernel: %s", errno_name(err));
+		return err;
+	}
+	err = probes_attach(l->probes, &msg);
+	if (err) {
+		log_error("%s", msg ? msg : errno_name(err));
+		return err;
+	}
+	l->attached = true;
+	return 0;
+}
+
+/* An executable file of a target: at the start, and whenever one is mapped later. */
+static int on_object(void *arg, struct process *p, struct object *o)
+{
+	_cleanup_free_ char *msg = NULL;
+	struct leak *l = arg;
+	size_t before = probes_found(l->probes);
+	int err = probes_add(l->probes, p->pid, o, &msg);
+
+	if (err == -ESRCH || err == -ENOMEM)
+		return err == -ESRCH ? 0 : err; /* it has exited: its end will be seen */
+	if (err)
+		log_warn("%s, ignoring", msg ? msg : errno_name(err));
+	else if (l->attached && probes_found(l->probes) > before)
+		log_verbose("allocator in '%s' mapped by pid %d: probed", o->path, p->pid);
+	return 0;
+}
+
+static int on_process(void *arg, struct process *p)
+{
+	struct leak *l = arg;
+
+	if (p->ended) {
+		probes_forget(l->probes, p->pid);
+		symbolizer_forget(l->sym, p->pid);
+		return 0;
+	}
+	return process_seed_ranges(p);
+}
+
+/* ---- reports ---- */
+
+static int resolve_top(struct leak *l, struct row *rows, size_t n)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < n && !err; i++)
+		err = leak_row_resolve(l, &rows[i]);
+	return err;
+}
+
+static int print_rows(struct leak *l, struct row *rows, size_t n)
+{
+	size_t n_all, n_top, n_losses = 0;
+	_cleanup_free_ struct loss *losses = NULL;
+	int err = rank_tick(l->rank, rows, n, clock_mono_ns(), &n_all);
+
+	if (err)
+		return err;
+	n_top = MIN(n_all, l->o->common.top);
+	err = resolve_top(l, rows, l->o->common.folded ? n_all : n_top);
+	if (!err)
+		err = leak_losses_read(l, &losses, &n_losses);
+	if (!err)
+		err = view_report(l->view, &(struct view_report){
+						   .time_ns = clock_real_ns(),
+						   .tick = l->ticks,
+						   .rows = rows,
+						   .n_rows = n_all,
+						   .n_top = n_top,
+						   .top = l->o->common.top,
+						   .losses = losses,
+						   .n_losses = n_losses,
+					   });
+	return err;
+}
+
+static int on_tick(void *arg, bool last)
+{
+	struct leak *l = arg;
+	struct row *rows = NULL;
+	size_t n = 0;
+	int err = tracer_drain(l->tracer);
+
+	(void)last;
+	if (!err)
+		err = leak_rows_read(l, &rows, &n);
+	if (!err)
+		err = print_rows(l, rows, n);
+	if (!err && l->internal_bytes)
+		log_verbose("%llu bytes mapped by allocators for themselves, not shown",
+			    (unsigned long long)l->internal_bytes);
+	leak_rows_free(rows, n);
+	l->ticks++;
+	return err;
+}
+
+static int print_start(struct leak *l)
+{
+	struct processes *all = tracer_processes(l->tracer);
+	size_t n = processes_count(all);
+	_cleanup_free_ struct view_target *targets = calloc(n + 1, sizeof(*targets));
+	struct view_start s = {
+		.time_ns = clock_real_ns(),
+		.version = MEMTALLY_VERSION,
+		.method = probes_method(l->probes),
+		.spec = &leak_spec,
+		.cfg = l->o,
+		.targets = targets,
+		.n_targets = n,
+		.map_bytes = l->map_bytes,
+	};
+	struct utsname u;
+
+	if (!targets)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		struct process *p = processes_at(all, i);
+
+		targets[i] = (struct view_target){ p->pid, p->comm, p->exe };
+	}
+	s.kernel = uname(&u) ? "" : u.release;
+	s.found = probes_found_lines(l->probes, &s.n_found);
+	s.skipped = probes_skipped_lines(l->probes, &s.n_skipped);
+	return view_start(l->view, &s);
+}
+
+static int print_end(struct leak *l, uint64_t start_ns)
+{
+	uint64_t events, run_ns, duration = l->end_ns - start_ns;
+	struct view_end end = {
+		.time_ns = clock_real_ns(),
+		.ticks = l->ticks,
+		.duration_ns = duration,
+	};
+
+	leak_activity(l, &events, &run_ns);
+	end.events = events;
+	end.tracing_cpu_ratio =
+		l->stats_fd >= 0 && duration ? (double)run_ns / (double)duration : -1;
+	end.has_program = tracer_finish_program(l->tracer, &end.wait_status);
+	return view_end(l->view, &end);
+}
+
+/* ---- the run ---- */
+
+static int open_rooms(struct leak *l, char **ret_msg)
+{
+	static const enum rank_key keys[] = { RANK_BYTES, RANK_COUNT, RANK_AGE, RANK_RATE };
+	static const unsigned int ids[] = { RANK_BY_STACK, RANK_BY_THREAD, RANK_BY_PROCESS };
+	const struct common_opts *c = &l->o->common;
+	struct tracer_config config = {
+		.pids = c->pids.v,
+		.n_pids = c->pids.n,
+		.follow = c->follow,
+		.all = c->all,
+		.cgroup = c->cgroup,
+		.program = c->program,
+		.interval_ns = c->interval_ns,
+		.count = c->count,
+		.duration_ns = c->duration_ns,
+	};
+	struct tracer_ops ops = { on_object, leak_on_event, on_tick, on_process };
+	int err = tracer_new(&config, &ops, l, &l->tracer, ret_msg);
+
+	if (err)
+		return err;
+	l->allocators = allocators_new(l->custom, l->n_custom);
+	if (!l->allocators)
+		return -ENOMEM;
+	l->probes = probes_new(
+		&(struct probes_config){ l->allocators, wants_every(l->o), c->follow });
+	l->stacks = stacks_new();
+	l->sym = symbolizer_new(tracer_objects(l->tracer),
+				&(struct symbolizer_opts){ .no_lines = c->no_lines });
+	l->rank = rank_new(ids[c->by], keys[c->sort], clock_mono_ns());
+	if (!l->probes || !l->stacks || !l->sym || !l->rank)
+		return -ENOMEM;
+	return view_new(&(struct view_config){
+				.command = "leak",
+				.out = stdout,
+				.notes = stderr,
+				.json = c->json,
+				.folded = c->folded,
+				.show_blocks = l->o->show_allocs,
+				.show_process = c->pids.n > 1 || c->follow || wants_every(l->o),
+				.totals = c->by == LEAK_BY_PROCESS,
+			},
+			&l->view);
+}
+
+static void close_rooms(struct leak *l)
+{
+	probes_free(l->probes);
+	leak_bpf__destroy(l->bpf);
+	view_free(l->view);
+	rank_free(l->rank);
+	symbolizer_free(l->sym);
+	stacks_free(l->stacks);
+	tracer_free(l->tracer);
+	if (l->stats_fd >= 0)
+		close(l->stats_fd);
+	allocators_free(l->allocators);
+	alloc_custom_free(l->custom, l->n_custom);
+}
+
+static int nothing_found(struct leak *l)
+{
+	size_t n;
+	const char *const *why = probes_skipped_lines(l->probes, &n);
+
+	log_error("no allocator found in the target%s%s%s: name its functions with --alloc and --free",
+		  n ? " (" : "", n ? why[0] : "", n ? ")" : "");
+	return -ENOENT;
+}
+
+static int run_traced(struct leak *l)
+{
+	int err = tracer_scan(l->tracer);
+
+	if (err)
+		return err;
+	if (!probes_found(l->probes) && !wants_every(l->o))
+		return nothing_found(l);
+	err = load(l);
+	if (!err)
+		err = attach(l);
+	if (err)
+		return err;
+	l->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	err = print_start(l);
+	if (!err)
+		err = tracer_run(l->tracer);
+	l->end_ns = clock_mono_ns();
+	probes_detach(l->probes); /* the target runs free before we go on */
+	return err ? err : print_end(l, tracer_start_ns(l->tracer));
+}
+
+static int run(const void *cfg)
+{
+	struct leak l = { .o = cfg, .stats_fd = -1 };
+	_cleanup_free_ char *msg = NULL;
+	int err;
+
+	err = alloc_custom_parse(&l.o->alloc, &l.o->free, &l.custom, &l.n_custom, &msg);
+	if (err) {
+		log_error("%s", msg ? msg : errno_name(err));
+		return STATUS_USAGE;
+	}
+	err = open_rooms(&l, &msg);
+	if (!err)
+		err = run_traced(&l);
+	if (err && msg)
+		log_error("%s", msg);
+	close_rooms(&l);
+	return err ? STATUS_FAILURE : l.incomplete ? STATUS_INCOMPLETE : STATUS_FINE;
+}
+
+const struct command cmd_leak = {
+	.name = "leak",
+	.flags = CMD_NEEDS_ROOT,
+	.opts = &leak_spec,
+	.run = run,
+};

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * leak.h - the parts of `memtally leak` among themselves: cmd_leak.c runs it,
+ * leak_events.c takes what the event ring brings, leak_rows.c makes rows of the tables,
+ * leak_losses.c says what was lost.
+ */
+#ifndef MEMTALLY_LEAK_H
+#define MEMTALLY_LEAK_H
+
+#include "abi.h"
+#include "cmd_leak.h"
+#include "leak.skel.h"
+#include "lib/snapshot.h"
+#include "sym/sym.h"
+#include "trace/probes.h"
+#include "trace/stacks.h"
+#include "trace/tracer.h"
+#include "view/rank.h"
+#include "view/view.h"
+
+struct leak {
+	const struct leak_opts *o;
+	struct leak_bpf *bpf;
+	struct tracer *tracer;
+	struct probes *probes;
+	struct stacks *stacks;
+	struct symbolizer *sym;
+	struct rank *rank;
+	struct view *view;
+	struct alloc_custom *custom;
+	size_t n_custom;
+	struct allocators *allocators;
+	int stats_fd; /* holds the kernel's run time statistics on; -1 */
+	uint64_t map_bytes;
+	uint64_t ticks, end_ns;
+	uint64_t internal_bytes; /* mapped by allocator libraries for themselves, last tick */
+	bool attached, incomplete;
+	int view_err;
+};
+
+/* A record of the ring: 0 or -ENOMEM. */
+int leak_on_event(void *arg, const struct event *ev, size_t len);
+
+/*
+ * One row per stack (and thread, as --by says) with outstanding memory. Rows and what they
+ * own are freed by leak_rows_free(); names and addresses belong to *l. 0 or -errno.
+ */
+int leak_rows_read(struct leak *l, struct row **ret, size_t *ret_n);
+void leak_rows_free(struct row *rows, size_t n);
+/* Names the frames of one row. 0 or -ENOMEM. */
+int leak_row_resolve(struct leak *l, struct row *row);
+
+/* Every loss counter; *ret is the caller's, free(). Sets l->incomplete if any is not 0. */
+int leak_losses_read(struct leak *l, struct loss **ret, size_t *ret_n);
+/* Probe hits of wanted processes so far, and the time our programs ran, in ns. */
+void leak_activity(struct leak *l, uint64_t *ret_events, uint64_t *ret_run_ns);
+
+#endif

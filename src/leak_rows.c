@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Rows of a report. Totals come from the site table alone: its size is the number of
+ * stacks, however many blocks live. Only -a and -o walk the blocks.
+ */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <string.h>
+
+#include "leak.h"
+#include "trace/collect.h"
+
+struct rows {
+	struct leak *l;
+	struct row *v;
+	size_t n, cap;
+	uint64_t now_ns;
+	uint64_t unit; /* of bytes and counts: SAMPLE_UNIT while sampling */
+};
+
+static const char *const kind_names[] = {
+	[ALLOC_KIND_MALLOC] = "malloc",
+	[ALLOC_KIND_MMAP] = "mmap",
+	[ALLOC_KIND_CUSTOM] = "custom",
+};
+
+void leak_rows_free(struct row *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(rows[i].frames);
+		free(rows[i].blocks);
+	}
+	free(rows);
+}
+
+/* A row for a site; NULL with *ret_err 0 if it is not to be shown. */
+static struct row *row_new(struct rows *r, uint64_t site, uint64_t proc_key, int *ret_err)
+{
+	const struct stack *st = stacks_find(r->l->stacks, site);
+	struct process *p = processes_find_key(tracer_processes(r->l->tracer), proc_key);
+	struct row *row;
+
+	*ret_err = 0;
+	if (p && p->replaced)
+		return NULL; /* exec: that memory is gone */
+	*ret_err = array_reserve(&r->v, &r->cap, r->n + 1, sizeof(*r->v));
+	if (*ret_err)
+		return NULL;
+	row = &r->v[r->n++];
+	*row = (struct row){
+		.pid = (int)(uint32_t)proc_key,
+		.comm = p ? p->comm : "",
+		.kind = st ? kind_names[st->kind & 3] : "malloc",
+		.stack_id = site,
+		.status = st ? (enum stack_status)st->status : STACK_NONE,
+		.addresses = st ? (uint64_t *)st->pcs : NULL,
+		.n_addresses = st ? st->n : 0,
+		.tid = st && r->l->o->common.by == LEAK_BY_THREAD ? (int)st->tid : 0,
+		.leaf_is_return = true,
+		.age_p50_ns = AGE_UNKNOWN,
+	};
+	return row;
+}
+
+/* ---- totals per site ---- */
+
+/* Exact without a walk: the site sums up when its blocks were born. */
+static uint64_t site_mean_age(const struct site *s, uint64_t now_ns)
+{
+	uint64_t blocks = s->allocs > s->frees ? s->allocs - s->frees : 1;
+	uint64_t born_ns = s->born_sum_ms / blocks * 1000000;
+
+	return now_ns > born_ns ? now_ns - born_ns : 0;
+}
+
+static int on_site(const void *key, const void *value, void *arg)
+{
+	const struct site *s = value;
+	struct rows *r = arg;
+	struct row *row;
+	int err;
+
+	if (s->kind == ALLOC_KIND_MMAP || s->count <= 0)
+		return 0;
+	row = row_new(r, *(const uint64_t *)key, s->proc_key, &err);
+	if (!row)
+		return err;
+	row->bytes = (uint64_t)MAX(s->bytes, 0) / r->unit;
+	row->count = ((uint64_t)s->count + r->unit / 2) / r->unit;
+	row->estimated = r->unit > 1;
+	row->allocs = s->allocs;
+	row->frees = s->frees;
+	row->age_mean_ns = site_mean_age(s, r->now_ns);
+	return 0;
+}
+
+/* ---- blocks, for -a and -o ---- */
+
+struct live {
+	uint64_t site, proc_key, born_ns, address, size;
+};
+
+struct lives {
+	struct live *v;
+	size_t n, cap;
+	uint64_t born_before_ns;
+};
+
+static int on_block(const void *key, const void *value, void *arg)
+{
+	const struct block_value *b = value;
+	const struct block_key *k = key;
+	struct lives *l = arg;
+	int err;
+
+	if (b->born_ns > l->born_before_ns)
+		return 0;
+	err = array_reserve(&l->v, &l->cap, l->n + 1, sizeof(*l->v));
+	if (!err)
+		l->v[l->n++] = (struct live){ b->site, k->proc_key, b->born_ns, k->address,
+					      b->size };
+	return err;
+}
+
+static int by_site_and_birth(const void *a, const void *b)
+{
+	const struct live *x = a, *y = b;
+
+	if (x->site != y->site)
+		return x->site < y->site ? -1 : 1;
+	return x->born_ns < y->born_ns ? -1 : x->born_ns > y->born_ns;
+}
+
+static int keep_blocks(struct row *row, const struct live *v, size_t n, uint64_t now_ns)
+{
+	row->blocks = calloc(n, sizeof(*row->blocks));
+	if (!row->blocks)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		row->blocks[i] = (struct block){ v[i].address, v[i].size, now_ns - v[i].born_ns };
+	row->n_blocks = n;
+	return 0;
+}
+
+/* One row of n blocks of the same site, oldest first. */
+static int row_of_blocks(struct rows *r, const struct live *v, size_t n)
+{
+	const struct leak_opts *o = r->l->o;
+	uint64_t bytes = 0, count = 0, age_sum = 0, w;
+	struct row *row;
+	int err;
+
+	row = row_new(r, v[0].site, v[0].proc_key, &err);
+	if (!row)
+		return err;
+	for (size_t i = 0; i < n; i++) {
+		w = sample_weight_of(v[i].size, o->sample_bytes, r->l->bpf->rodata->sample_weights);
+		bytes += v[i].size * w;
+		count += w;
+		age_sum += (r->now_ns - v[i].born_ns) / 1000;
+	}
+	row->bytes = bytes / r->unit;
+	row->count = (count + r->unit / 2) / r->unit;
+	row->estimated = r->unit > 1;
+	row->has_ages = true;
+	row->age_mean_ns = age_sum / n * 1000;
+	row->age_max_ns = r->now_ns - v[0].born_ns;
+	row->age_p50_ns = r->now_ns - v[n / 2].born_ns;
+	return o->show_allocs ? keep_blocks(row, v, n, r->now_ns) : 0;
+}
+
+static int read_blocks(struct rows *r)
+{
+	struct collect_map map = { bpf_map__fd(r->l->bpf->maps.blocks), sizeof(struct block_key),
+				   sizeof(struct block_value) };
+	struct lives lives = { .born_before_ns = r->now_ns - r->l->o->older_ns };
+	size_t first = 0;
+	int err = collect_each(&map, on_block, &lives);
+
+	if (!err && lives.n)
+		qsort(lives.v, lives.n, sizeof(*lives.v), by_site_and_birth);
+	for (size_t i = 1; i <= lives.n && !err; i++) {
+		if (i < lives.n && lives.v[i].site == lives.v[first].site)
+			continue;
+		err = row_of_blocks(r, &lives.v[first], i - first);
+		first = i;
+	}
+	free(lives.v);
+	return err;
+}
+
+/* ---- mapped ranges ---- */
+
+/*
+ * Memory that an allocator maps for itself is not the program's leak. What it maps inside
+ * malloc the BPF side hides already; here remain threads and constructors of allocator
+ * libraries, and free(), whose end nobody probes (glibc makes a thread's arena there).
+ */
+static bool mapped_by_allocator(struct leak *l, struct process *p, const struct stack *st)
+{
+	for (size_t i = 0; st && i < st->n; i++) {
+		const struct mapping *m = maps_find(&p->maps, st->pcs[i] - 1);
+		struct object *o;
+		uint64_t bias;
+
+		if (!m || objects_get(tracer_objects(l->tracer), p->pid, m, &o))
+			continue;
+		if (i == 0 && probes_is_allocator(l->probes, o))
+			return true;
+		if (!object_bias(o, m, &bias) &&
+		    probes_is_allocating(l->probes, o, st->pcs[i] - 1 - bias))
+			return true;
+	}
+	return false;
+}
+
+static int by_site_then_first(const void *a, const void *b)
+{
+	const struct range *x = a, *y = b;
+
+	if (x->site != y->site)
+		return x->site < y->site ? -1 : 1;
+	if (x->first != y->first)
+		return x->first < y->first ? -1 : 1;
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+/* One row of n ranges of the same site; the rests of one mmap count as one. */
+static int row_of_ranges(struct rows *r, struct process *p, const struct range *v, size_t n)
+{
+	const struct stack *st = stacks_find(r->l->stacks, v[0].site);
+	uint64_t bytes = 0, count = 0, age_sum = 0, age_max = 0;
+	struct row *row;
+	int err;
+
+	for (size_t i = 0; i < n; i++) {
+		bytes += v[i].end - v[i].start;
+		if (i && v[i].first == v[i - 1].first && v[i].born_ns == v[i - 1].born_ns)
+			continue;
+		count++;
+		age_sum += (r->now_ns - v[i].born_ns) / 1000;
+		age_max = MAX(age_max, r->now_ns - v[i].born_ns);
+	}
+	if (mapped_by_allocator(r->l, p, st)) {
+		r->l->internal_bytes += bytes;
+		return 0;
+	}
+	row = row_new(r, v[0].site, p->key, &err);
+	if (!row)
+		return err;
+	row->kind = kind_names[ALLOC_KIND_MMAP];
+	row->bytes = bytes;
+	row->count = row->allocs = count;
+	row->has_ages = true;
+	row->age_mean_ns = age_sum / count * 1000;
+	row->age_max_ns = age_max;
+	return 0;
+}
+
+static int read_ranges_of(struct rows *r, struct process *p)
+{
+	uint64_t born_before = r->now_ns - r->l->o->older_ns;
+	_cleanup_free_ struct range *v = NULL;
+	size_t n = 0, first = 0;
+	int err = 0;
+
+	v = calloc(ranges_count(p->ranges) + 1, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	for (size_t i = 0; i < ranges_count(p->ranges); i++) {
+		const struct range *range = ranges_at(p->ranges, i);
+
+		if (range->site != RANGE_UNCOUNTED && range->born_ns <= born_before)
+			v[n++] = *range;
+	}
+	qsort(v, n, sizeof(*v), by_site_then_first);
+	for (size_t i = 1; i <= n && !err; i++) {
+		if (i < n && v[i].site == v[first].site)
+			continue;
+		err = row_of_ranges(r, p, &v[first], i - first);
+		first = i;
+	}
+	return err;
+}
+
+static int read_ranges(struct rows *r)
+{
+	struct processes *all = tracer_processes(r->l->tracer);
+	int err = 0;
+
+	r->l->internal_bytes = 0;
+	for (size_t i = 0; i < processes_count(all) && !err; i++) {
+		struct process *p = processes_at(all, i);
+
+		if (p->ranges && !p->replaced)
+			err = read_ranges_of(r, p);
+	}
+	return err;
+}
+
+int leak_rows_read(struct leak *l, struct row **ret, size_t *ret_n)
+{
+	struct rows r = {
+		.l = l,
+		.now_ns = clock_mono_ns(),
+		.unit = l->o->sample_bytes ? SAMPLE_UNIT : 1,
+	};
+	struct collect_map sites = { bpf_map__fd(l->bpf->maps.sites), sizeof(uint64_t),
+				     sizeof(struct site) };
+	int err;
+
+	if (l->o->show_allocs || l->o->older_ns)
+		err = read_blocks(&r);
+	else
+		err = collect_each(&sites, on_site, &r);
+	if (!err)
+		err = read_ranges(&r);
+	if (err) {
+		leak_rows_free(r.v, r.n);
+		return err;
+	}
+	*ret = r.v;
+	*ret_n = r.n;
+	return 0;
+}
+
+int leak_row_resolve(struct leak *l, struct row *row)
+{
+	struct processes *all = tracer_processes(l->tracer);
+	const struct stack *st = stacks_find(l->stacks, row->stack_id);
+	struct process *p = st ? processes_find_key(all, st->proc_key) : NULL;
+
+	if (!p || !row->n_addresses)
+		return 0;
+	return symbolizer_stack(l->sym,
+				&(struct sym_stack){
+					.pid = p->pid,
+					.maps = &p->maps,
+					.addresses = row->addresses,
+					.n = row->n_addresses,
+					.leaf_is_return = row->leaf_is_return,
+				},
+				&row->frames, &row->n_frames);
+}

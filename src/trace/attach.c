@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "trace/attach.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <linux/perf_event.h>
+#include <sys/syscall.h>
+
+/* A directory fd of tracefs, mounted or not; -errno. */
+static int tracefs_open(void)
+{
+	static const char *const places[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
+	_cleanup_close_ int fs = -1;
+	int fd;
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		fd = open(places[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0 && !faccessat(fd, "events", F_OK, 0))
+			return fd;
+		if (fd >= 0)
+			close(fd);
+	}
+	fs = (int)syscall(SYS_fsopen, "tracefs", FSOPEN_CLOEXEC);
+	if (fs < 0 || syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		return -errno;
+	fd = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+int tracepoint_id(const char *category, const char *name)
+{
+	_cleanup_close_ int dir = tracefs_open();
+	_cleanup_close_ int fd = -1;
+	char path[256], text[16] = "";
+	uint64_t id;
+	ssize_t n;
+
+	if (dir < 0)
+		return dir;
+	snprintf(path, sizeof(path), "events/%s/%s/id", category, name);
+	fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return -EIO;
+	if (text[n - 1] == '\n')
+		text[n - 1] = '\0';
+	return parse_u64(text, 1, INT32_MAX, &id) ? -EBADMSG : (int)id;
+}
+
+int attach_tracepoint(struct bpf_program *prog, const char *category, const char *name,
+		      struct bpf_link **ret)
+{
+	struct perf_event_attr attr = { .type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr) };
+	int id = tracepoint_id(category, name), fd, err;
+	struct bpf_link *link;
+
+	if (id < 0)
+		return id;
+	attr.config = (uint64_t)id;
+	attr.sample_period = 1;
+	/* One CPU is enough: the program hangs on the event, not on the counter. */
+	fd = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	link = bpf_program__attach_perf_event(prog, fd);
+	err = libbpf_get_error(link);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	*ret = link;
+	return 0;
+}

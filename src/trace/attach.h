@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * attach.h - classic tracepoints without a mounted tracefs. The event's id is read from a
+ * tracefs instance of our own that is mounted nowhere (fsopen/fsmount, v5.2), where the
+ * usual places have none: machines in containers and minimal images often don't.
+ */
+#ifndef MEMTALLY_ATTACH_H
+#define MEMTALLY_ATTACH_H
+
+#include "lib/lib.h"
+
+struct bpf_program;
+struct bpf_link;
+
+/* Id of a tracepoint for perf_event_open: positive; -ENOENT if the kernel has none; -errno. */
+int tracepoint_id(const char *category, const char *name);
+
+/* Attaches to category:name, on every CPU and process. 0 or -errno; *ret is the caller's. */
+int attach_tracepoint(struct bpf_program *prog, const char *category, const char *name,
+		      struct bpf_link **ret);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "trace/collect.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <string.h>
+
+#define BATCH 4096u
+#define BATCH_MAX (1u << 20)
+
+struct batch {
+	void *keys, *values;
+	uint32_t size;	   /* elements that fit */
+	uint8_t token[64]; /* the kernel's position: a bucket number or a key */
+};
+
+static int batch_alloc(struct batch *b, const struct collect_map *map, uint32_t size)
+{
+	free(b->keys);
+	free(b->values);
+	b->keys = calloc(size, map->key_size);
+	b->values = calloc(size, map->value_size);
+	b->size = size;
+	return b->keys && b->values ? 0 : -ENOMEM;
+}
+
+static void batch_deinit(struct batch *b)
+{
+	free(b->keys);
+	free(b->values);
+}
+
+static int each_of(const struct batch *b, const struct collect_map *map, uint32_t n,
+		   collect_fn fn, void *arg)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < n && !err; i++)
+		err = fn((char *)b->keys + i * map->key_size,
+			 (char *)b->values + i * map->value_size, arg);
+	return err;
+}
+
+/* -EOPNOTSUPP: nothing was delivered yet, use the slow way. */
+static int each_batch(const struct collect_map *map, collect_fn fn, void *arg)
+{
+	_cleanup_(batch_deinit) struct batch b = { 0 };
+	bool first = true, end = false;
+	uint32_t n;
+	int err = batch_alloc(&b, map, BATCH);
+
+	while (!err && !end) {
+		n = b.size;
+		err = bpf_map_lookup_batch(map->fd, first ? NULL : b.token, b.token, b.keys,
+					   b.values, &n, NULL);
+		if (err == -ENOSPC && b.size < BATCH_MAX) { /* one bucket holds more */
+			err = batch_alloc(&b, map, b.size * 4);
+			continue;
+		}
+		end = err == -ENOENT; /* with a valid count: the last batch */
+		if (err && !end)
+			return first && (err == -EINVAL || err == -ENOTSUP) ? -EOPNOTSUPP : err;
+		first = false;
+		err = each_of(&b, map, n, fn, arg);
+	}
+	return err;
+}
+
+static int each_single(const struct collect_map *map, collect_fn fn, void *arg)
+{
+	_cleanup_(batch_deinit) struct batch b = { 0 };
+	_cleanup_free_ void *prev = calloc(1, map->key_size);
+	bool first = true;
+	int err = batch_alloc(&b, map, 1);
+
+	if (err || !prev)
+		return -ENOMEM;
+	while (!bpf_map_get_next_key(map->fd, first ? NULL : prev, b.keys)) {
+		first = false;
+		memcpy(prev, b.keys, map->key_size);
+		if (bpf_map_lookup_elem(map->fd, b.keys, b.values))
+			continue;
+		err = fn(b.keys, b.values, arg);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int collect_each(const struct collect_map *map, collect_fn fn, void *arg)
+{
+	int err = each_batch(map, fn, arg);
+
+	return err == -EOPNOTSUPP ? each_single(map, fn, arg) : err;
+}
+
+int collect_stats(int fd, uint64_t *ret, size_t n)
+{
+	int cpus = libbpf_num_possible_cpus();
+	_cleanup_free_ uint64_t *values = NULL;
+
+	if (cpus < 0)
+		return cpus;
+	values = calloc((size_t)cpus, sizeof(*values));
+	if (!values)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		int err = bpf_map_lookup_elem(fd, &i, values);
+
+		if (err)
+			return err;
+		ret[i] = 0;
+		for (int c = 0; c < cpus; c++)
+			ret[i] += values[c];
+	}
+	return 0;
+}
+
+uint64_t collect_map_bytes(int fd)
+{
+	_cleanup_free_ char *text = NULL;
+	unsigned long long bytes = 0;
+	char path[64], *line;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	if (read_file(path, &text, NULL))
+		return 0;
+	line = strstr(text, "memlock:");
+	if (line && sscanf(line, "memlock: %llu", &bytes) != 1)
+		bytes = 0;
+	return bytes;
+}

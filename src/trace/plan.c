@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "trace/plan.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "trace/site.h"
+
+struct planning {
+	const struct object *o;
+	const struct alloc_found *found;
+	uint64_t emulated;
+	const struct plan_notes *notes;
+	struct plan *plan;
+};
+
+static int list_add(struct plan_list *l, uint64_t offset, uint64_t cookie)
+{
+	int err = array_reserve(&l->offsets, &l->cap_offsets, l->n + 1, sizeof(*l->offsets));
+
+	if (!err)
+		err = array_reserve(&l->cookies, &l->cap_cookies, l->n + 1, sizeof(*l->cookies));
+	if (err)
+		return err;
+	l->offsets[l->n] = offset;
+	l->cookies[l->n++] = cookie;
+	return 0;
+}
+
+static ssize_t read_code(void *arg, uint64_t vaddr, void *buf, size_t len)
+{
+	const struct object *o = arg;
+	uint64_t off;
+	int err = object_vaddr_to_offset(o, vaddr, &off);
+
+	/* The end of a segment may come before len: settle for less. */
+	for (; !err && len; len /= 2)
+		if (!object_read(o, off, buf, len))
+			return (ssize_t)len;
+	return err ? err : -EBADMSG;
+}
+
+/* Registers that the BPF side reads: the arguments, and the stack pointer by its own rule. */
+static uint16_t registers_read(const struct alloc_spec *s)
+{
+	static const uint16_t by_arg[] = { 0,	     INSN_RDI, INSN_RSI, INSN_RDX,
+					   INSN_RCX, INSN_R8,  INSN_R9,	 0 };
+
+	if (s->op >= ALLOC_OP_MMAP)
+		return INSN_ARGS;
+	return by_arg[s->size_arg & 7] | by_arg[s->count_arg & 7] | by_arg[s->ptr_arg & 7] |
+	       by_arg[s->out_arg & 7];
+}
+
+static struct site_code code_of(const struct planning *p)
+{
+	return (struct site_code){ .read = read_code, .arg = (void *)p->o };
+}
+
+static struct site_func func_of(const struct planning *p, const struct alloc_site *s)
+{
+	struct site_func f = { s->vaddr, s->size, UINT64_MAX };
+
+	for (size_t i = 0; i < p->found->n; i++)
+		if (p->found->sites[i].vaddr > s->vaddr)
+			f.next_symbol = MIN(f.next_symbol, p->found->sites[i].vaddr);
+	return f;
+}
+
+/* Bytes from the entry to the probe; 0 where nothing better is known. */
+static uint32_t choose_delta(const struct planning *p, const struct alloc_site *s)
+{
+	struct site_code code = code_of(p);
+	struct site_func func = func_of(p, s);
+	struct site_want want = { .emulated = p->emulated, .keep = registers_read(&s->spec) };
+	struct site site = { 0 };
+
+	if (site_choose(&code, &func, &want, &site))
+		return 0;
+	if (!site.fast)
+		strlist_add(p->notes->slow, "%s in %s: %s", s->name, p->o->path, site.reason);
+	return site.delta;
+}
+
+/* -ENOTSUP: the function's ends can't be known, it is left out. */
+static int add_ret_sites(const struct planning *p, const struct alloc_site *s)
+{
+	struct site_code code = code_of(p);
+	struct site_func func = func_of(p, s);
+	struct alloc_spec spec = s->spec;
+	struct site_rets rets = { 0 };
+	int err = site_returns(&code, &func, &rets);
+
+	if (err) {
+		strlist_add(p->notes->skipped, "%s in %s: it may throw and %s", s->name, p->o->path,
+			    rets.reason ? rets.reason : errno_name(err));
+		return -ENOTSUP;
+	}
+	spec.flags |= ALLOC_FLAG_RET_SITE;
+	for (size_t i = 0; i < rets.n && !err; i++) {
+		uint64_t off;
+
+		if (!object_vaddr_to_offset(p->o, rets.at[i].vaddr, &off))
+			err = list_add(&p->plan->list[PLAN_RET_SITE], off, alloc_spec_pack(&spec));
+	}
+	return err;
+}
+
+static int plan_site(const struct planning *p, const struct alloc_site *s)
+{
+	uint64_t cookie = alloc_spec_pack(&s->spec);
+	uint64_t off = s->offset;
+	int err = 0;
+
+	if (s->spec.flags & ALLOC_FLAG_THROWS) {
+		err = add_ret_sites(p, s);
+		if (err)
+			return err == -ENOTSUP ? 0 : err;
+	}
+	off += choose_delta(p, s);
+	err = list_add(&p->plan->list[PLAN_ENTER], off, cookie);
+	if (!err && s->spec.op != ALLOC_OP_FREE && !(s->spec.flags & ALLOC_FLAG_THROWS))
+		err = list_add(&p->plan->list[PLAN_RETURN], off, cookie);
+	return err;
+}
+
+int plan_make(const struct object *o, const struct alloc_found *found, uint64_t emulated,
+	      const struct plan_notes *notes, struct plan *ret)
+{
+	struct plan plan = { 0 };
+	struct planning p = { o, found, emulated, notes, &plan };
+	int err = 0;
+
+	for (size_t i = 0; i < found->n && !err; i++)
+		err = plan_site(&p, &found->sites[i]);
+	if (err) {
+		plan_deinit(&plan);
+		return err;
+	}
+	*ret = plan;
+	return 0;
+}
+
+void plan_deinit(struct plan *p)
+{
+	for (int i = 0; i < PLAN_PROGRAMS; i++) {
+		free(p->list[i].offsets);
+		free(p->list[i].cookies);
+	}
+	*p = (struct plan){ 0 };
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * plan.h - where the probes of one object go: a list of (file offset, cookie) for each of
+ * the three programs.
+ */
+#ifndef MEMTALLY_PLAN_H
+#define MEMTALLY_PLAN_H
+
+#include "lib/object.h"
+#include "lib/strlist.h"
+#include "trace/allocators.h"
+
+enum plan_program { PLAN_ENTER, PLAN_RETURN, PLAN_RET_SITE, PLAN_PROGRAMS };
+
+struct plan_list {
+	uint64_t *offsets, *cookies;
+	size_t n, cap_offsets, cap_cookies;
+};
+
+struct plan {
+	struct plan_list list[PLAN_PROGRAMS];
+};
+
+/* Notes for people, filled on the way. */
+struct plan_notes {
+	struct strlist *skipped; /* functions left out, and why */
+	struct strlist *slow;	 /* sites that are single-stepped, and why */
+};
+
+/*
+ * Chooses the sites for what was found in an object. emulated: see trace/calibrate.h.
+ * 0 or -ENOMEM; *ret is the caller's, plan_deinit().
+ */
+int plan_make(const struct object *o, const struct alloc_found *found, uint64_t emulated,
+	      const struct plan_notes *notes, struct plan *ret);
+void plan_deinit(struct plan *p);
+
+#endif

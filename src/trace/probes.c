@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "trace/probes.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <string.h>
+
+#include "trace/calibrate.h"
+#include "trace/plan.h"
+#include "trace/uprobe.h"
+
+#define EVERY_PROCESS 0
+
+/* One object that was searched. */
+struct searched {
+	const struct object *o;
+	struct plan plan;
+	struct alloc_found found;
+};
+
+/* One object probed for one process (or for all). */
+struct attached {
+	pid_t pid;
+	const struct object *o;
+	int *fds;
+	size_t n, cap;
+	bool pending;
+};
+
+struct probes {
+	struct probes_config cfg;
+	struct probes_programs programs;
+	uint64_t emulated;
+	bool loaded;
+	struct searched *searched;
+	size_t n_searched, cap_searched;
+	struct attached *attached;
+	size_t n_attached, cap_attached;
+	size_t n_found;
+	struct strlist found, skipped, slow;
+};
+
+struct probes *probes_new(const struct probes_config *c)
+{
+	struct probes *p = calloc(1, sizeof(*p));
+	struct calibration cal;
+
+	if (!p)
+		return NULL;
+	p->cfg = *c;
+	if (!calibrate_load(NULL, &cal)) /* else every probe goes to the entry */
+		p->emulated = cal.emulated;
+	return p;
+}
+
+static void attached_detach(struct attached *a)
+{
+	for (size_t i = 0; i < a->n; i++)
+		close(a->fds[i]);
+	free(a->fds);
+	a->fds = NULL;
+	a->n = a->cap = 0;
+}
+
+void probes_detach(struct probes *p)
+{
+	for (size_t i = 0; i < p->n_attached; i++)
+		attached_detach(&p->attached[i]);
+	p->n_attached = 0;
+}
+
+void probes_free(struct probes *p)
+{
+	if (!p)
+		return;
+	probes_detach(p);
+	for (size_t i = 0; i < p->n_searched; i++) {
+		plan_deinit(&p->searched[i].plan);
+		alloc_found_deinit(&p->searched[i].found);
+	}
+	free(p->searched);
+	free(p->attached);
+	strlist_deinit(&p->found);
+	strlist_deinit(&p->skipped);
+	strlist_deinit(&p->slow);
+	free(p);
+}
+
+/* ---- method ---- */
+
+int probes_prepare(struct probes *p, const struct probes_programs *programs)
+{
+	struct bpf_program *all[] = { programs->enter, programs->leave, programs->ret_site };
+
+	p->programs = *programs;
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		int err = bpf_program__set_expected_attach_type(
+			all[i], (enum bpf_attach_type)uprobe_attach_type(UPROBE_ENTRY));
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+const char *probes_method(const struct probes *p)
+{
+	(void)p;
+	return "uprobe-multi";
+}
+
+/* ---- searching ---- */
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash && slash[1] ? slash + 1 : path;
+}
+
+static int note_found(struct probes *p, const struct object *o, const struct alloc_found *f)
+{
+	if (f->n)
+		return strlist_add(&p->found, "%s: %zu functions", base_name(o->path), f->n);
+	if (f->reason == ALLOC_NONE)
+		return 0;
+	return strlist_add(&p->skipped, "%s: %s", o->path, alloc_reason_text(f->reason));
+}
+
+static struct searched *searched_find(const struct probes *p, const struct object *o)
+{
+	for (size_t i = 0; i < p->n_searched; i++)
+		if (p->searched[i].o == o)
+			return &p->searched[i];
+	return NULL;
+}
+
+static int search(struct probes *p, const struct object *o, struct searched **ret)
+{
+	struct plan_notes notes = { &p->skipped, &p->slow };
+	struct alloc_found found = { 0 };
+	struct searched *s;
+	int err;
+
+	*ret = searched_find(p, o);
+	if (*ret)
+		return 0;
+	err = array_reserve(&p->searched, &p->cap_searched, p->n_searched + 1, sizeof(*s));
+	if (!err)
+		err = allocators_find(p->cfg.allocators, o, &found);
+	if (err)
+		return err;
+	s = &p->searched[p->n_searched];
+	*s = (struct searched){ .o = o };
+	err = note_found(p, o, &found);
+	if (!err)
+		err = plan_make(o, &found, p->emulated, &notes, &s->plan);
+	if (err) {
+		alloc_found_deinit(&found);
+		return err;
+	}
+	s->found = found;
+	p->n_searched++;
+	p->n_found += found.n;
+	*ret = s;
+	return 0;
+}
+
+/* ---- attaching ---- */
+
+static int fail(int err, char **ret_msg, const struct object *o, const char *what)
+{
+	if (asprintf(ret_msg, "cannot attach to the %s of '%s': %s", what, o->path,
+		     errno_name(err)) < 0)
+		*ret_msg = NULL;
+	return err;
+}
+
+static int attach_list(struct probes *p, struct attached *a, const struct plan_list *l,
+		       enum plan_program which)
+{
+	struct bpf_program *programs[] = { p->programs.enter, p->programs.leave,
+					   p->programs.ret_site };
+	char path[64];
+	int fd;
+
+	if (!l->n)
+		return 0;
+	if (array_reserve(&a->fds, &a->cap, a->n + 1, sizeof(*a->fds)))
+		return -ENOMEM;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", a->o->fd);
+	fd = uprobe_multi_attach(bpf_program__fd(programs[which]),
+				 &(struct uprobe_multi){
+					 .path = path,
+					 .offsets = l->offsets,
+					 .cookies = l->cookies,
+					 .n = l->n,
+					 .kind = which == PLAN_RETURN ? UPROBE_RETURN : UPROBE_ENTRY,
+					 .pid = a->pid,
+				 });
+	if (fd < 0)
+		return fd;
+	a->fds[a->n++] = fd;
+	return 0;
+}
+
+static int attach_now(struct probes *p, struct attached *a, char **ret_msg)
+{
+	static const char *const names[] = { "functions", "function returns", "return sites" };
+	const struct searched *s = searched_find(p, a->o);
+	int err = 0;
+
+	a->pending = false;
+	/* Returns first: an entry without its return would wait for ever. */
+	for (int i = PLAN_PROGRAMS - 1; i >= 0 && !err; i--) {
+		err = attach_list(p, a, &s->plan.list[i], (enum plan_program)i);
+		if (err && err != -ESRCH)
+			fail(err, ret_msg, a->o, names[i]);
+	}
+	return err;
+}
+
+static bool is_attached(const struct probes *p, pid_t pid, const struct object *o)
+{
+	for (size_t i = 0; i < p->n_attached; i++)
+		if (p->attached[i].o == o && p->attached[i].pid == pid)
+			return true;
+	return false;
+}
+
+int probes_add(struct probes *p, pid_t pid, const struct object *o, char **ret_msg)
+{
+	pid_t scope = p->cfg.every_process || p->cfg.follow ? EVERY_PROCESS : pid;
+	struct searched *s;
+	struct attached *a;
+	int err = search(p, o, &s);
+
+	if (err || !s->found.n || is_attached(p, scope, o))
+		return err;
+	err = array_reserve(&p->attached, &p->cap_attached, p->n_attached + 1, sizeof(*a));
+	if (err)
+		return err;
+	a = &p->attached[p->n_attached++];
+	*a = (struct attached){ .pid = scope, .o = o, .pending = true };
+	return p->loaded ? attach_now(p, a, ret_msg) : 0;
+}
+
+int probes_attach(struct probes *p, char **ret_msg)
+{
+	int err = 0;
+
+	p->loaded = true;
+	for (size_t i = 0; i < p->n_attached && !err; i++)
+		if (p->attached[i].pending)
+			err = attach_now(p, &p->attached[i], ret_msg);
+	return err;
+}
+
+void probes_forget(struct probes *p, pid_t pid)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->n_attached; i++) {
+		if (p->attached[i].pid == pid)
+			attached_detach(&p->attached[i]);
+		else
+			p->attached[kept++] = p->attached[i];
+	}
+	p->n_attached = kept;
+}
+
+/* ---- asking ---- */
+
+size_t probes_found(const struct probes *p)
+{
+	return p->n_found;
+}
+
+static const char *const *lines(const struct strlist *l, size_t *ret_n)
+{
+	*ret_n = l->n;
+	return (const char *const *)l->v;
+}
+
+const char *const *probes_found_lines(const struct probes *p, size_t *ret_n)
+{
+	return lines(&p->found, ret_n);
+}
+
+const char *const *probes_skipped_lines(const struct probes *p, size_t *ret_n)
+{
+	return lines(&p->skipped, ret_n);
+}
+
+const char *const *probes_slow_lines(const struct probes *p, size_t *ret_n)
+{
+	return lines(&p->slow, ret_n);
+}
+
+bool probes_is_allocator(const struct probes *p, const struct object *o)
+{
+	const struct searched *s = searched_find(p, o);
+
+	return s && s->found.is_allocator;
+}
+
+bool probes_is_allocating(const struct probes *p, const struct object *o, uint64_t vaddr)
+{
+	const struct searched *s = searched_find(p, o);
+
+	for (size_t i = 0; s && i < s->found.n; i++) {
+		const struct alloc_site *f = &s->found.sites[i];
+
+		if (f->spec.kind == ALLOC_KIND_MALLOC && vaddr - f->vaddr < f->size)
+			return true;
+	}
+	return false;
+}

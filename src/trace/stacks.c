@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "trace/stacks.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Open addressing over pointers; site ids are hashes already. Never more than half full. */
+struct stacks {
+	struct stack **slots;
+	size_t n, cap;
+	size_t bytes;
+};
+
+struct stacks *stacks_new(void)
+{
+	return calloc(1, sizeof(struct stacks));
+}
+
+void stacks_free(struct stacks *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->cap; i++)
+		free(s->slots[i]);
+	free(s->slots);
+	free(s);
+}
+
+static struct stack **slot_of(const struct stacks *s, uint64_t site)
+{
+	size_t i = site & (s->cap - 1);
+
+	while (s->slots[i] && s->slots[i]->site != site)
+		i = (i + 1) & (s->cap - 1);
+	return &s->slots[i];
+}
+
+static int grow(struct stacks *s)
+{
+	struct stacks old = *s;
+
+	s->cap = old.cap ? old.cap * 2 : 1024;
+	s->slots = calloc(s->cap, sizeof(*s->slots));
+	if (!s->slots) {
+		*s = old;
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < old.cap; i++)
+		if (old.slots[i])
+			*slot_of(s, old.slots[i]->site) = old.slots[i];
+	free(old.slots);
+	return 0;
+}
+
+int stacks_add(struct stacks *s, const struct stack_event *ev)
+{
+	size_t n = MIN(ev->n, ABI_MAX_FRAMES), bytes;
+	struct stack *st, **slot;
+
+	if (s->n * 2 >= s->cap && grow(s))
+		return -ENOMEM;
+	slot = slot_of(s, ev->site);
+	if (*slot)
+		return 0;
+	bytes = sizeof(*st) + n * sizeof(st->pcs[0]);
+	st = malloc(bytes);
+	if (!st)
+		return -ENOMEM;
+	st->site = ev->site;
+	st->proc_key = ev->ev.proc_key;
+	st->tid = ev->ev.tid;
+	st->kind = ev->kind;
+	st->status = ev->status;
+	st->flags = ev->flags;
+	st->n = (uint16_t)n;
+	memcpy(st->pcs, ev->pcs, n * sizeof(st->pcs[0]));
+	*slot = st;
+	s->n++;
+	s->bytes += bytes;
+	return 0;
+}
+
+const struct stack *stacks_find(const struct stacks *s, uint64_t site)
+{
+	return s->cap ? *slot_of(s, site) : NULL;
+}
+
+size_t stacks_bytes(const struct stacks *s)
+{
+	return s->bytes + s->cap * sizeof(*s->slots);
+}

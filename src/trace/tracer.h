@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * tracer.h - the life of a run, the same for every command: which processes, when to
+ * report, when it ends. A command gives three functions and never sees a signal, a
+ * timer or a pid.
+ *
+ *	tracer_new	targets are checked, a program is started and held
+ *	tracer_scan	ops->object for every executable file mapped (or about to be)
+ *	  (the command opens, sizes and loads its BPF object)
+ *	tracer_bind	the processes are made known to the BPF side
+ *	  (the command attaches its probes)
+ *	tracer_run	the program goes on; ticks and events until the end
+ *	tracer_free
+ */
+#ifndef MEMTALLY_TRACER_H
+#define MEMTALLY_TRACER_H
+
+#include "abi.h"
+#include "lib/object.h"
+#include "trace/process.h"
+#include "trace/unwinder.h"
+
+struct tracer_config {
+	const int *pids;
+	size_t n_pids;
+	bool follow, all;
+	const char *cgroup;   /* path of a cgroup v2 directory, or NULL */
+	char *const *program; /* NULL-terminated, or NULL */
+	uint64_t interval_ns; /* 0: one report at the end */
+	uint64_t count;	      /* reports; 0: no limit */
+	uint64_t duration_ns; /* 0: no limit */
+};
+
+struct tracer;
+
+struct tracer_ops {
+	/* A process has this file mapped executable (or will, before its first instruction). */
+	int (*object)(void *arg, struct process *p, struct object *o);
+	/* A record of the event ring; EVENT_PROC is the tracer's own affair. */
+	int (*event)(void *arg, const struct event *ev, size_t len);
+	/* Time for a report; last: the run is over. */
+	int (*tick)(void *arg, bool last);
+	/* A process image has begun (its key is known), or ended. */
+	int (*process)(void *arg, struct process *p);
+};
+
+/* The maps that the tracer shares with the BPF side (bpf/common.bpf.h). */
+struct tracer_maps {
+	int procs, slices, events, cgroups;
+};
+
+/*
+ * 0, or a negative errno with *ret_msg a line that says what was wrong with which target
+ * (owned by the caller; may be NULL).
+ */
+int tracer_new(const struct tracer_config *c, const struct tracer_ops *ops, void *arg,
+	       struct tracer **ret, char **ret_msg);
+void tracer_free(struct tracer *t);
+
+struct processes *tracer_processes(struct tracer *t);
+struct objects *tracer_objects(struct tracer *t);
+struct unwinder *tracer_unwinder(struct tracer *t);
+
+int tracer_scan(struct tracer *t);
+struct bpf_object;
+/* obj: loaded; its unwind tables are filled. */
+int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_object *obj);
+/* 0 at a regular end; -errno. The exec of a program that can't be started: its -errno. */
+int tracer_run(struct tracer *t);
+/* Reads what the rings hold; a tick should begin with it. */
+int tracer_drain(struct tracer *t);
+/*
+ * After tracer_run(): ends the program we started, if it still runs. True if there was a
+ * program and it has ended: *ret_status is then its wait status.
+ */
+bool tracer_finish_program(struct tracer *t, int *ret_status);
+/* Process events lost by the kernel: mappings may be missing. */
+uint64_t tracer_lost(const struct tracer *t);
+/* Monotonic time at which tracer_bind() was called; 0 before. */
+uint64_t tracer_start_ns(const struct tracer *t);
+
+#endif

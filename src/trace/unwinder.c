@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "trace/unwinder.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <elf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "cfi/cfi.h"
+#include "lib/log.h"
+#include "trace/slices.h"
+
+#define MIN_HEADROOM_ROWS (512U << 10)
+#define ROWS_PER_BLOCK	  4 /* real code has 5 to 7: room for sparser */
+#define MIN_MAPPINGS	  (16U << 10)
+
+enum table_state {
+	TABLE_NEW,
+	TABLE_STAGED, /* compiled, rows in our memory */
+	TABLE_LIVE,   /* in the arrays */
+	TABLE_NONE,   /* has none, or no room for it */
+};
+
+struct table { /* of one object */
+	enum table_state state;
+	struct table *same;   /* the table of another file with the same build id */
+	struct cfi_table cfi; /* rows freed once live */
+	uint64_t base;
+	uint32_t block, n_blocks;
+};
+
+struct array { /* one BPF array, mapped */
+	void *v;
+	size_t n, max;
+	size_t bytes;
+};
+
+struct unwinder {
+	struct objects *objects;
+	struct cfi_rules *rules;
+	struct table **tables; /* by object id */
+	size_t n_tables, cap_tables;
+	size_t staged_rows, staged_blocks, prepared_mappings;
+	struct array rows, blocks, rule_array, mappings;
+	bool published;
+	struct slices slices;
+	struct unwind_mapping *scratch;
+	size_t cap_scratch;
+	struct unwinder_stats stats;
+};
+
+struct unwinder *unwinder_new(struct objects *objects)
+{
+	struct unwinder *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return NULL;
+	u->objects = objects;
+	u->rules = cfi_rules_new();
+	if (!u->rules) {
+		free(u);
+		return NULL;
+	}
+	return u;
+}
+
+static void array_unmap(struct array *a)
+{
+	if (a->v)
+		munmap(a->v, a->bytes);
+	a->v = NULL;
+}
+
+void unwinder_free(struct unwinder *u)
+{
+	if (!u)
+		return;
+	for (size_t i = 0; i < u->n_tables; i++) {
+		if (u->tables[i])
+			cfi_table_deinit(&u->tables[i]->cfi);
+		free(u->tables[i]);
+	}
+	array_unmap(&u->rows);
+	array_unmap(&u->blocks);
+	array_unmap(&u->rule_array);
+	array_unmap(&u->mappings);
+	slices_deinit(&u->slices);
+	cfi_rules_free(u->rules);
+	free(u->tables);
+	free(u->scratch);
+	free(u);
+}
+
+static struct table *table_of(struct unwinder *u, uint32_t id)
+{
+	if (id >= u->n_tables) {
+		size_t n = (size_t)id + 1;
+
+		if (array_reserve(&u->tables, &u->cap_tables, n, sizeof(struct table *)))
+			return NULL;
+		memset(u->tables + u->n_tables, 0, (n - u->n_tables) * sizeof(struct table *));
+		u->n_tables = n;
+	}
+	if (!u->tables[id])
+		u->tables[id] = calloc(1, sizeof(struct table));
+	return u->tables[id];
+}
+
+/*
+ * Same build: the id agrees and, as anyone can write an id, the layout too. Saves the
+ * tables of the same library in other containers.
+ */
+static bool same_build(const struct object *a, const struct object *b)
+{
+	if (!a->build_id_len || a->build_id_len != b->build_id_len || a->machine != b->machine ||
+	    a->n_segments != b->n_segments || memcmp(a->build_id, b->build_id, a->build_id_len))
+		return false;
+	for (size_t i = 0; i < a->n_segments; i++)
+		if (a->segments[i].vaddr != b->segments[i].vaddr ||
+		    a->segments[i].offset != b->segments[i].offset ||
+		    a->segments[i].filesz != b->segments[i].filesz)
+			return false;
+	return true;
+}
+
+static struct table *find_same(struct unwinder *u, const struct object *o)
+{
+	for (uint32_t id = 0; id < u->n_tables; id++) {
+		struct table *t = u->tables[id];
+
+		if (id != o->id && t && !t->same && t->state != TABLE_NEW &&
+		    same_build(o, objects_at(u->objects, id)))
+			return t;
+	}
+	return NULL;
+}
+
+static int read_object(void *arg, uint64_t off, void *buf, size_t len)
+{
+	return object_read(arg, off, buf, len);
+}
+
+static void table_compile(struct unwinder *u, struct object *o, struct table *t)
+{
+	struct cfi_file f = {.read = read_object, .arg = o};
+	uint64_t start = clock_mono_ns();
+	int err = cfi_compile_file(&f, u->rules, &t->cfi);
+
+	u->stats.parse_ns += clock_mono_ns() - start;
+	t->state = TABLE_NONE;
+	if (err) {
+		log_debug("no unwind table for '%s': %s", o->path, errno_name(err));
+		if (err == -ENODATA)
+			u->stats.objects_without++;
+		else
+			u->stats.objects_bad++;
+		return;
+	}
+	t->state = TABLE_STAGED;
+	t->base = t->cfi.base;
+	t->n_blocks = (uint32_t)cfi_table_blocks(&t->cfi);
+	u->staged_rows += t->cfi.n_rows;
+	u->staged_blocks += t->n_blocks;
+	u->stats.objects++;
+	u->stats.bad_functions += t->cfi.stats.bad_fdes + t->cfi.stats.bad_ops;
+	u->stats.unsupported += t->cfi.stats.unsupported;
+	u->stats.rules_full = cfi_rules_refused(u->rules);
+}
+
+/* Moves a compiled table into the arrays; rules go first, then rows, then blocks. */
+static void table_publish(struct unwinder *u, struct table *t)
+{
+	size_t n_rows = t->cfi.n_rows;
+
+	u->staged_rows -= n_rows;
+	u->staged_blocks -= t->n_blocks;
+	t->state = TABLE_NONE;
+	if (u->rows.max - u->rows.n < n_rows || u->blocks.max - u->blocks.n < t->n_blocks) {
+		u->stats.objects_full++;
+		cfi_table_deinit(&t->cfi);
+		return;
+	}
+	for (; u->rule_array.n < cfi_rules_count(u->rules); u->rule_array.n++)
+		((struct unwind_rule *)u->rule_array.v)[u->rule_array.n] =
+			*cfi_rules_at(u->rules, (uint32_t)u->rule_array.n);
+	memcpy((struct unwind_row *)u->rows.v + u->rows.n, t->cfi.rows,
+	       n_rows * sizeof(struct unwind_row));
+	cfi_table_index(&t->cfi, (uint32_t)u->rows.n,
+			(struct unwind_block *)u->blocks.v + u->blocks.n);
+	t->block = (uint32_t)u->blocks.n;
+	u->rows.n += n_rows;
+	u->blocks.n += t->n_blocks;
+	t->state = TABLE_LIVE;
+	cfi_table_deinit(&t->cfi);
+}
+
+/* The object's table, compiled at first sight, published if that is possible yet. */
+static struct table *table_get(struct unwinder *u, struct object *o)
+{
+	struct table *t = table_of(u, o->id);
+
+	if (!t)
+		return NULL;
+	if (t->state == TABLE_NEW && !t->same) {
+		t->same = find_same(u, o);
+		if (!t->same)
+			table_compile(u, o, t);
+	}
+	if (t->same)
+		t = t->same;
+	if (t->state == TABLE_STAGED && u->published)
+		table_publish(u, t);
+	return t;
+}
+
+static bool is_executable(const struct mapping *m)
+{
+	return m->prot & MAP_EXEC;
+}
+
+int unwinder_prepare(struct unwinder *u, pid_t pid, const struct maps *maps)
+{
+	struct object *o;
+
+	for (size_t i = 0; i < maps->n; i++) {
+		if (!is_executable(&maps->v[i]))
+			continue;
+		u->prepared_mappings++;
+		if (objects_get(u->objects, pid, &maps->v[i], &o))
+			continue;
+		if (!table_get(u, o))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int unwinder_prepare_object(struct unwinder *u, struct object *o)
+{
+	u->prepared_mappings++;
+	return table_get(u, o) ? 0 : -ENOMEM;
+}
+
+static int size_map(struct bpf_object *obj, const char *name, size_t n, struct array *a)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(obj, name);
+
+	if (!map)
+		return -ENOENT;
+	if (n > UINT32_MAX)
+		return -EFBIG;
+	a->max = n;
+	return bpf_map__set_max_entries(map, (uint32_t)n);
+}
+
+int unwinder_size_maps(struct unwinder *u, struct bpf_object *obj, size_t headroom_rows)
+{
+	size_t room =
+		headroom_rows ? headroom_rows : MAX(u->staged_rows / 4, (size_t)MIN_HEADROOM_ROWS);
+	int err;
+
+	err = size_map(obj, "unwind_rows", u->staged_rows + room, &u->rows);
+	if (!err)
+		err = size_map(obj, "unwind_blocks", u->staged_blocks + room / ROWS_PER_BLOCK + 1,
+			       &u->blocks);
+	if (!err)
+		err = size_map(obj, "unwind_rules", UNWIND_MAX_RULES, &u->rule_array);
+	if (!err)
+		err = size_map(obj, "unwind_mappings",
+			       MAX(u->prepared_mappings * 2, (size_t)MIN_MAPPINGS), &u->mappings);
+	return err;
+}
+
+static int map_array(struct bpf_object *obj, const char *name, size_t element, struct array *a)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	struct bpf_map *map = bpf_object__find_map_by_name(obj, name);
+	void *v;
+
+	if (!map)
+		return -ENOENT;
+	a->max = bpf_map__max_entries(map);
+	a->bytes = (a->max * element + page - 1) & ~(page - 1);
+	v = mmap(NULL, a->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	if (v == MAP_FAILED)
+		return -errno;
+	a->v = v;
+	return 0;
+}
+
+int unwinder_publish(struct unwinder *u, struct bpf_object *obj)
+{
+	int err;
+
+	err = map_array(obj, "unwind_rows", sizeof(struct unwind_row), &u->rows);
+	if (!err)
+		err = map_array(obj, "unwind_blocks", sizeof(struct unwind_block), &u->blocks);
+	if (!err)
+		err = map_array(obj, "unwind_rules", sizeof(struct unwind_rule), &u->rule_array);
+	if (!err)
+		err = map_array(obj, "unwind_mappings", sizeof(struct unwind_mapping),
+				&u->mappings);
+	if (err)
+		return err;
+	u->slices.array = u->mappings.v;
+	u->slices.max = u->mappings.max;
+	u->published = true;
+	for (size_t i = 0; i < u->n_tables; i++)
+		if (u->tables[i] && u->tables[i]->state == TABLE_STAGED)
+			table_publish(u, u->tables[i]);
+	return 0;
+}
+
+/* The sorted mappings of a process, those without a table left out, into u->scratch. */
+static int collect_mappings(struct unwinder *u, pid_t pid, const struct maps *maps, size_t *ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < maps->n; i++) {
+		const struct mapping *m = &maps->v[i];
+		struct object *o;
+		struct table *t;
+		uint64_t bias;
+		int err;
+
+		if (!is_executable(m) || objects_get(u->objects, pid, m, &o))
+			continue;
+		t = table_get(u, o);
+		if (!t)
+			return -ENOMEM;
+		if (t->state != TABLE_LIVE || object_bias(o, m, &bias))
+			continue;
+		if (n >= UNWIND_MAX_MAPPINGS) {
+			u->stats.mappings_full++;
+			break;
+		}
+		err = array_reserve(&u->scratch, &u->cap_scratch, n + 1, sizeof(*u->scratch));
+		if (err)
+			return err;
+		u->scratch[n++] = (struct unwind_mapping){
+			.start = m->start,
+			.end = m->end,
+			.base = bias + t->base,
+			.block = t->block,
+			.n_blocks = t->n_blocks,
+		};
+	}
+	*ret = n;
+	return 0;
+}
+
+int unwinder_update(struct unwinder *u, pid_t pid, const struct maps *maps,
+		    const struct unwind_slice *old, struct unwind_slice *ret)
+{
+	struct unwind_slice new;
+	size_t n;
+	int err;
+
+	if (!u->published)
+		return -EINVAL;
+	err = collect_mappings(u, pid, maps, &n);
+	if (err)
+		return err;
+	if (old && slices_equal(&u->slices, old, u->scratch, n)) {
+		*ret = *old;
+		return 0;
+	}
+	/* Tables before the slice that names them: weakly ordered CPUs need the fence. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	err = slices_get(&u->slices, u->scratch, n, &new);
+	if (err) {
+		u->stats.mappings_full += err == -ENOSPC;
+		return err;
+	}
+	if (old)
+		slices_put(&u->slices, old);
+	*ret = new;
+	return 0;
+}
+
+void unwinder_forget(struct unwinder *u, const struct unwind_slice *slice)
+{
+	slices_put(&u->slices, slice);
+}
+
+void unwinder_stats(const struct unwinder *u, struct unwinder_stats *ret)
+{
+	*ret = u->stats;
+	ret->rows = u->rows.n + u->staged_rows;
+	ret->rows_max = u->rows.max;
+	ret->blocks = u->blocks.n + u->staged_blocks;
+	ret->blocks_max = u->blocks.max;
+	ret->rules = cfi_rules_count(u->rules);
+	ret->mappings = u->slices.used;
+	ret->mappings_max = u->mappings.max;
+	ret->bytes = u->rows.max * sizeof(struct unwind_row) +
+		     u->blocks.max * sizeof(struct unwind_block) +
+		     u->rule_array.max * sizeof(struct unwind_rule) +
+		     u->mappings.max * sizeof(struct unwind_mapping);
+}

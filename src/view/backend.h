@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* backend.h - between view.c and its writers; not for other rooms. */
+#ifndef MEMTALLY_BACKEND_H
+#define MEMTALLY_BACKEND_H
+
+#include "view/view.h"
+
+/*
+ * A form of output. Functions write to the given stream and leave write errors in it;
+ * they return 0 or -ENOMEM. report_begin and row may be NULL.
+ */
+struct view_backend {
+	int (*start)(const struct view_config *c, const struct view_start *s, FILE *out);
+	int (*report_begin)(const struct view_config *c, const struct view_report *r, FILE *out);
+	int (*row)(const struct view_config *c, const struct view_report *r, size_t i, FILE *out);
+	int (*report_end)(const struct view_config *c, const struct view_report *r, FILE *out);
+	int (*call)(const struct view_config *c, const struct view_call *call, FILE *out);
+	int (*end)(const struct view_config *c, const struct view_end *e, FILE *out);
+};
+
+extern const struct view_backend view_text, view_json;
+
+/* One line "root;...;leaf bytes". */
+void folded_row(const struct view_config *c, const struct row *row, FILE *out);
+
+/* File name without directories; "[kernel]" and the like as they are. */
+const char *object_base(const char *path);
+
+#endif

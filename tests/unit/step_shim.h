@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * step_shim.h - compiles the BPF walk as plain C over a synthetic stack and tables.
+ * WALK_AARCH64 is set by the includer.
+ */
+#ifndef MEMTALLY_TESTS_STEP_SHIM_H
+#define MEMTALLY_TESTS_STEP_SHIM_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "unwind.h"
+
+#define SHIM_STACK	0x7ffd00000000ULL
+#define SHIM_STACK_SIZE (1U << 16)
+#define SHIM_TRAMP	0x7ffe0000f000ULL
+
+struct shim {
+	uint8_t stack[SHIM_STACK_SIZE];
+	const struct unwind_mapping *mappings;
+	const struct unwind_block *blocks;
+	const struct unwind_row *rows;
+	const struct unwind_rule *rules;
+	uint32_t n_mappings, n_blocks, n_rows, n_rules;
+	uint64_t hidden, hidden_slot; /* a pending uretprobe */
+	unsigned int reads;
+};
+
+static struct shim shim;
+static struct unwind_cfg unwind_cfg = {.max_frames = UNWIND_MAX_FRAMES, .mode = UNWIND_DWARF};
+
+static inline int shim_read(void *dst, uint64_t len, uint64_t addr)
+{
+	uint64_t off = addr - SHIM_STACK;
+
+	shim.reads++;
+	if (off >= SHIM_STACK_SIZE || len > SHIM_STACK_SIZE - off) {
+		memset(dst, 0, len); /* as bpf_probe_read_user() does */
+		return -14;
+	}
+	memcpy(dst, shim.stack + off, len);
+	return 0;
+}
+
+static inline void shim_write(uint64_t addr, uint64_t value)
+{
+	memcpy(shim.stack + (addr - SHIM_STACK), &value, sizeof(value));
+}
+
+#define walk_read(dst, len, addr) shim_read(dst, len, addr)
+#define walk_mapping(k)		  ((k) < shim.n_mappings ? &shim.mappings[k] : NULL)
+#define walk_block(k)		  ((k) < shim.n_blocks ? &shim.blocks[k] : NULL)
+#define walk_row(k)		  ((k) < shim.n_rows ? &shim.rows[k] : NULL)
+#define walk_rule(k)		  ((k) < shim.n_rules ? &shim.rules[k] : NULL)
+#define walk_untramp(w)		  ((w)->pc == SHIM_TRAMP && (w)->slot == shim.hidden_slot ? shim.hidden : 0)
+#define WALK_STEP		  static
+
+#include "../../bpf/unwind_step.bpf.h"
+
+#endif

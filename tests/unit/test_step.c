@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The walk of bpf/unwind_step.bpf.h, x86-64, over synthetic stacks and tables. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#define WALK_AARCH64 0
+#include "step_shim.h"
+
+/* One object at BASE: function k is the 256 bytes at k * 0x100 and has rule k. */
+#define BASE  0x55550000ULL
+#define FN(k) (BASE + (uint64_t)(k)*0x100)
+#define SP    (SHIM_STACK + 0x1000)
+
+enum {
+	F_GAP,
+	F_SP,	/* CFA = rsp + 16 */
+	F_PUSH, /* CFA = rsp + 24, rbp at CFA - 16 */
+	F_BP,	/* CFA = rbp + 16, rbp at CFA - 16 */
+	F_BX,	/* CFA = rbx + 32, rbx at CFA - 24 */
+	F_DRAP, /* CFA = *(rbp - 8), rbp at rbp + 0 */
+	F_DSP,	/* CFA = *(rsp + 8) + 16 */
+	F_PLT,	/* threshold 11 */
+	F_SIGNAL,
+	F_STOP,
+	F_UNSUP,
+	F_R10,	/* CFA = r10 + 0 */
+	F_LOST, /* CFA = rsp + 16, rbp not recoverable */
+	F_LOOP, /* CFA = rsp + 0 */
+	FUNCTIONS,
+};
+
+static const struct unwind_rule rules[FUNCTIONS] = {
+	[F_SP] = {.kind = UNWIND_SP, .cfa_off = 16},
+	[F_PUSH] = {.kind = UNWIND_SP, .cfa_off = 24, .fp = UNWIND_CFA, .fp_off = -16},
+	[F_BP] = {.kind = UNWIND_BP, .cfa_off = 16, .fp = UNWIND_CFA, .fp_off = -16},
+	[F_BX] = {.kind = UNWIND_BX, .cfa_off = 32, .aux = UNWIND_CFA, .aux_off = -24},
+	[F_DRAP] = {.kind = UNWIND_DBP, .cfa_off = -8, .fp = UNWIND_BPREL},
+	[F_DSP] = {.kind = UNWIND_DSP, .cfa_off = 8, .off2 = 16},
+	[F_PLT] = {.kind = UNWIND_PLT, .cfa_off = 11},
+	[F_SIGNAL] = {.kind = UNWIND_SIGFRAME},
+	[F_STOP] = {.kind = UNWIND_STOP},
+	[F_UNSUP] = {.kind = UNWIND_UNSUP},
+	[F_R10] = {.kind = UNWIND_R10},
+	[F_LOST] = {.kind = UNWIND_SP, .cfa_off = 16, .fp = UNWIND_LOST},
+	[F_LOOP] = {.kind = UNWIND_SP},
+};
+
+static struct unwind_row rows[FUNCTIONS + 1];
+static struct unwind_block blocks[FUNCTIONS + 1];
+static struct unwind_mapping mappings[3];
+static struct walk_regs regs;
+static struct walk walk;
+static __u64 pcs[UNWIND_MAX_FRAMES];
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&shim, 0, sizeof(shim));
+	for (uint32_t i = 0; i <= FUNCTIONS; i++) {
+		rows[i] = (struct unwind_row){.rule = i % FUNCTIONS, .pc = i * 0x100};
+		blocks[i] = (struct unwind_block){.first = i, .n = 1};
+	}
+	mappings[0] = (struct unwind_mapping){.start = 0x1000, .end = 0x2000};
+	mappings[1] = (struct unwind_mapping){
+		.start = BASE, .end = BASE + 0x10000, .base = BASE, .n_blocks = FUNCTIONS + 1};
+	mappings[2] = (struct unwind_mapping){.start = 0x7f0000000000, .end = 0x7f0000001000};
+	shim.mappings = mappings;
+	shim.blocks = blocks;
+	shim.rows = rows;
+	shim.rules = rules;
+	shim.n_mappings = 3;
+	shim.n_blocks = shim.n_rows = FUNCTIONS + 1;
+	shim.n_rules = FUNCTIONS;
+	unwind_cfg.mode = UNWIND_DWARF;
+	unwind_cfg.max_frames = UNWIND_MAX_FRAMES;
+	regs = (struct walk_regs){.pc = FN(F_SP), .sp = SP};
+	return 0;
+}
+
+static void run(void)
+{
+	const struct unwind_slice slice = {.lo = 0, .n = 3};
+
+	walk_init(&walk, &regs, &slice);
+	walk_run(&walk, pcs);
+}
+
+static void assert_walk(uint32_t n, uint32_t status)
+{
+	assert_int_equal(walk.status, status);
+	assert_int_equal(walk.n, n);
+}
+
+static void test_sp_only(void **state)
+{
+	(void)state;
+	shim_write(SP + 8, FN(F_SP) + 5);
+	shim_write(SP + 24, FN(F_STOP) + 9);
+	run();
+	assert_walk(3, WALK_COMPLETE);
+	assert_int_equal(pcs[0], FN(F_SP));
+	assert_int_equal(pcs[1], FN(F_SP) + 5);
+	assert_int_equal(pcs[2], FN(F_STOP) + 9);
+	assert_int_equal(walk.flags, 0);
+	assert_int_equal(shim.reads, 2); /* one per ordinary frame */
+}
+
+/* A call at the very end of a function: the return address is in the next one. */
+static void test_return_address_is_looked_up_before_itself(void **state)
+{
+	(void)state;
+	shim_write(SP + 8, FN(F_UNSUP)); /* belongs to F_STOP */
+	run();
+	assert_walk(2, WALK_COMPLETE);
+	regs.pc = FN(F_UNSUP); /* the leaf is exact */
+	run();
+	assert_walk(1, WALK_UNSUPPORTED);
+}
+
+static void test_frame_pointer_is_read_late(void **state)
+{
+	(void)state;
+	/* push saves rbp, SP does not touch it, BP needs it */
+	regs.pc = FN(F_PUSH);
+	regs.fp = 12345;
+	shim_write(SP + 8, SP + 0x100);
+	shim_write(SP + 16, FN(F_SP) + 1);
+	shim_write(SP + 24 + 8, FN(F_BP) + 1);
+	shim_write(SP + 0x100 + 8, FN(F_BP) + 2);
+	shim_write(SP + 0x100, SP + 0x200);
+	shim_write(SP + 0x200 + 8, FN(F_STOP) + 1);
+	run();
+	assert_walk(5, WALK_COMPLETE);
+	assert_int_equal(pcs[3], FN(F_BP) + 2);
+	assert_int_equal(shim.reads, 6);
+	assert_int_equal(walk.flags, 0);
+}
+
+static void test_rbx_based(void **state)
+{
+	(void)state;
+	regs.pc = FN(F_BX);
+	regs.aux = SP + 0x40;
+	shim_write(SP + 0x60 - 24, SP + 0x100);
+	shim_write(SP + 0x60 - 8, FN(F_BX) + 1);
+	shim_write(SP + 0x120 - 8, FN(F_STOP) + 1);
+	run();
+	assert_walk(3, WALK_COMPLETE);
+}
+
+static void test_realigned(void **state)
+{
+	(void)state;
+	regs.pc = FN(F_DRAP);
+	regs.fp = SP + 0x40;
+	shim_write(SP + 0x40 - 8, SP + 0x80); /* CFA */
+	shim_write(SP + 0x40, SP + 0x200);    /* the caller's rbp */
+	shim_write(SP + 0x80 - 8, FN(F_BP) + 1);
+	shim_write(SP + 0x208, FN(F_STOP) + 1);
+	run();
+	assert_walk(3, WALK_COMPLETE);
+
+	regs.pc = FN(F_R10); /* its prologue */
+	regs.r10 = SP + 0x80;
+	run();
+	assert_int_equal(pcs[1], FN(F_BP) + 1);
+	regs.pc = FN(F_SP);
+	shim_write(SP + 8, FN(F_R10) + 1);
+	run();
+	assert_walk(2, WALK_UNSUPPORTED); /* r10 does not survive calls */
+}
+
+static void test_deref_sp_and_plt(void **state)
+{
+	(void)state;
+	regs.pc = FN(F_DSP);
+	shim_write(SP + 8, SP + 0x30);
+	shim_write(SP + 0x40 - 8, FN(F_STOP) + 1);
+	run();
+	assert_walk(2, WALK_COMPLETE);
+
+	shim_write(SP, FN(F_STOP) + 1);
+	regs.pc = FN(F_PLT) + 10;
+	run();
+	assert_walk(2, WALK_COMPLETE);
+	shim_write(SP, 0x1234);
+	shim_write(SP + 8, FN(F_STOP) + 1);
+	regs.pc = FN(F_PLT) + 16 + 11;
+	run();
+	assert_walk(2, WALK_COMPLETE);
+}
+
+static void test_signal_frame(void **state)
+{
+	(void)state;
+	/* The trampoline's own address is exact: its FDE may begin there. */
+	regs.pc = FN(F_SP);
+	shim_write(SP + 8, FN(F_SIGNAL) + 1);
+	shim_write(SP + 16 + 40 + 80, SP + 0x900);  /* rbp */
+	shim_write(SP + 16 + 40 + 120, SP + 0x800); /* rsp */
+	shim_write(SP + 16 + 40 + 128, FN(F_PUSH)); /* rip: first byte of a function */
+	shim_write(SP + 0x808, SP + 0xa00);
+	shim_write(SP + 0x810, FN(F_STOP) + 1);
+	run();
+	assert_walk(4, WALK_COMPLETE);
+	assert_int_equal(pcs[2], FN(F_PUSH));
+	assert_int_equal(walk.flags, WALK_FLAG_SIGNAL);
+}
+
+/* A handler on its own stack: the interrupted one may lie below. */
+static void test_signal_to_lower_stack(void **state)
+{
+	(void)state;
+	shim_write(SP + 8, FN(F_SIGNAL) + 1);
+	shim_write(SP + 16 + 160, SHIM_STACK + 0x100);
+	shim_write(SP + 16 + 168, FN(F_SP));
+	shim_write(SHIM_STACK + 0x108, FN(F_STOP) + 1);
+	run();
+	assert_walk(4, WALK_COMPLETE);
+}
+
+static void test_fallback(void **state)
+{
+	(void)state;
+	/* no row, and no mapping at all */
+	regs.pc = FN(F_GAP) + 8;
+	regs.fp = SP + 0x40;
+	shim_write(SP + 0x40, SP + 0x80);
+	shim_write(SP + 0x48, 0x66660000);
+	shim_write(SP + 0x80, SP + 0xc0);
+	shim_write(SP + 0x88, FN(F_STOP) + 1);
+	run();
+	assert_walk(3, WALK_COMPLETE);
+	assert_int_equal(walk.flags, WALK_FLAG_FP);
+
+	regs.fp = SP - 8; /* below the stack pointer: no frame */
+	run();
+	assert_walk(1, WALK_NO_ROW);
+	regs.fp = SP + 0x41;
+	run();
+	assert_walk(1, WALK_NO_ROW);
+	regs.fp = SP + (1 << 20) + 8;
+	run();
+	assert_walk(1, WALK_NO_ROW);
+	regs.pc = 0x66660000;
+	run();
+	assert_walk(1, WALK_NO_MAPPING); /* the cause is kept */
+	assert_int_equal(walk.flags, 0);
+}
+
+/* What the tables say is lost must not be used, neither by a rule nor as a fallback. */
+static void test_lost_frame_pointer(void **state)
+{
+	(void)state;
+	regs.pc = FN(F_LOST);
+	regs.fp = SP + 0x40;
+	shim_write(SP + 0x40 + 8, FN(F_STOP) + 1);
+	shim_write(SP + 8, FN(F_BP) + 1);
+	run();
+	assert_walk(2, WALK_UNSUPPORTED);
+	shim_write(SP + 8, FN(F_GAP) + 2);
+	run();
+	assert_walk(2, WALK_NO_ROW);
+}
+
+static void test_ends(void **state)
+{
+	(void)state;
+	shim_write(SP + 8, 0); /* return address 0 */
+	run();
+	assert_walk(1, WALK_COMPLETE);
+	regs.sp = SHIM_STACK + SHIM_STACK_SIZE - 8; /* stack not readable */
+	run();
+	assert_walk(1, WALK_FAULT);
+	regs.pc = FN(F_LOOP); /* no progress */
+	regs.sp = SP;
+	run();
+	assert_walk(1, WALK_FAULT);
+	regs.pc = FN(FUNCTIONS) + 0x100; /* in the mapping, behind the table */
+	run();
+	assert_walk(1, WALK_NO_ROW);
+	regs.pc = 0x1800; /* object with no table */
+	run();
+	assert_walk(1, WALK_NO_ROW);
+}
+
+static void test_depth_and_hash(void **state)
+{
+	uint64_t hash;
+
+	(void)state;
+	for (unsigned int i = 0; i < 200; i++)
+		shim_write(SP + 8 + 16 * i, FN(F_SP) + 5);
+	run();
+	assert_walk(UNWIND_MAX_FRAMES, WALK_DEPTH);
+	hash = walk.hash;
+	unwind_cfg.max_frames = 10;
+	run();
+	assert_walk(10, WALK_DEPTH);
+	assert_int_not_equal(walk.hash, hash);
+	hash = walk.hash;
+	walk_init(&walk, &regs, &(struct unwind_slice){.n = 3});
+	walk_run(&walk, NULL); /* the hash needs no room */
+	assert_int_equal(walk.hash, hash);
+}
+
+static void test_modes(void **state)
+{
+	(void)state;
+	unwind_cfg.mode = UNWIND_NONE;
+	run();
+	assert_walk(1, WALK_DEPTH);
+	assert_int_equal(shim.reads, 0);
+
+	unwind_cfg.mode = UNWIND_FP;
+	shim.n_mappings = 0; /* never looked at */
+	regs.fp = SP + 0x40;
+	shim_write(SP + 0x40, SP + 0x80);
+	shim_write(SP + 0x48, FN(F_UNSUP) + 1);
+	shim_write(SP + 0x80, 0);
+	shim_write(SP + 0x88, FN(F_UNSUP) + 2);
+	run();
+	assert_walk(3, WALK_COMPLETE);
+	assert_int_equal(walk.flags, WALK_FLAG_FP);
+}
+
+/* The entry of a function needs no table; rbp is still the caller's. */
+static void test_entry(void **state)
+{
+	const struct unwind_slice slice = {.n = 3};
+
+	(void)state;
+	regs.pc = FN(F_GAP);
+	shim_write(SP, FN(F_SP) + 1);
+	shim_write(SP + 16, FN(F_STOP) + 1);
+	walk_init(&walk, &regs, &slice);
+	walk.entry = 1;
+	walk_run(&walk, pcs);
+	assert_walk(3, WALK_COMPLETE);
+	assert_int_equal(walk.flags, 0);
+}
+
+static void test_uretprobe(void **state)
+{
+	(void)state;
+	shim_write(SP + 8, SHIM_TRAMP);
+	shim_write(SP + 24, FN(F_STOP) + 1);
+	shim.hidden = FN(F_SP) + 7;
+	shim.hidden_slot = SP + 8;
+	run();
+	assert_walk(3, WALK_COMPLETE);
+	assert_int_equal(pcs[1], FN(F_SP) + 7);
+	assert_int_equal(walk.flags, WALK_FLAG_TRAMP);
+
+	unwind_cfg.mode = UNWIND_FP;
+	regs.fp = SP + 0x40;
+	shim_write(SP + 0x40, 0);
+	shim_write(SP + 0x48, SHIM_TRAMP);
+	shim.hidden_slot = SP + 0x48;
+	run();
+	assert_walk(2, WALK_COMPLETE);
+	assert_int_equal(pcs[1], FN(F_SP) + 7);
+}
+
+/* Every mapping of every slice length is found, and nothing between them. */
+static void test_mapping_search(void **state)
+{
+	static struct unwind_mapping many[UNWIND_MAX_MAPPINGS];
+
+	(void)state;
+	for (uint32_t i = 0; i < UNWIND_MAX_MAPPINGS; i++)
+		many[i] = (struct unwind_mapping){
+			.start = 0x10000 + i * 0x2000ULL,
+			.end = 0x11000 + i * 0x2000ULL,
+			.block = i,
+		};
+	shim.mappings = many;
+	shim.n_mappings = UNWIND_MAX_MAPPINGS;
+	memset(&walk, 0, sizeof(walk));
+	for (uint32_t n = 1; n <= UNWIND_MAX_MAPPINGS; n = n * 2 + 1) {
+		uint32_t lo = UNWIND_MAX_MAPPINGS - n;
+
+		walk.slice = (struct unwind_slice){.lo = lo, .n = n};
+		assert_int_equal(walk_find_mapping(&walk, many[lo].start - 1), 0);
+		for (uint32_t i = lo; i < lo + n; i++) {
+			assert_int_equal(walk_find_mapping(&walk, many[i].start), 1);
+			assert_int_equal(walk.m_block, i);
+			assert_int_equal(walk_find_mapping(&walk, many[i].end - 1), 1);
+			assert_int_equal(walk.m_block, i);
+			assert_int_equal(walk_find_mapping(&walk, many[i].end), 0);
+		}
+	}
+}
+
+/* A block with a row at each byte: nine halvings find all 257. */
+static void test_row_search(void **state)
+{
+	static struct unwind_rule each[257];
+	struct unwind_row dense[257];
+	struct unwind_block block = {.n = 257};
+
+	(void)state;
+	dense[0] = (struct unwind_row){.rule = 0, .pc = 0xf0};
+	for (uint32_t i = 1; i < 257; i++)
+		dense[i] = (struct unwind_row){.rule = i, .pc = 0xff + i};
+	shim.rows = dense;
+	shim.rules = each;
+	shim.n_rows = shim.n_rules = 257;
+	shim.blocks = (struct unwind_block[]){{0}, block};
+	shim.n_blocks = 2;
+	memset(&walk, 0, sizeof(walk));
+	walk.m_base = BASE;
+	walk.m_n_blocks = 2;
+	for (uint32_t i = 0; i < 256; i++)
+		assert_ptr_equal(walk_find_rule(&walk, BASE + 0x100 + i), &each[i + 1]);
+	assert_null(walk_find_rule(&walk, BASE + 0x200));
+	assert_null(walk_find_rule(&walk, BASE - 1));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_sp_only, setup),
+		cmocka_unit_test_setup(test_return_address_is_looked_up_before_itself, setup),
+		cmocka_unit_test_setup(test_frame_pointer_is_read_late, setup),
+		cmocka_unit_test_setup(test_rbx_based, setup),
+		cmocka_unit_test_setup(test_realigned, setup),
+		cmocka_unit_test_setup(test_deref_sp_and_plt, setup),
+		cmocka_unit_test_setup(test_signal_frame, setup),
+		cmocka_unit_test_setup(test_signal_to_lower_stack, setup),
+		cmocka_unit_test_setup(test_fallback, setup),
+		cmocka_unit_test_setup(test_lost_frame_pointer, setup),
+		cmocka_unit_test_setup(test_ends, setup),
+		cmocka_unit_test_setup(test_depth_and_hash, setup),
+		cmocka_unit_test_setup(test_modes, setup),
+		cmocka_unit_test_setup(test_entry, setup),
+		cmocka_unit_test_setup(test_uretprobe, setup),
+		cmocka_unit_test_setup(test_mapping_search, setup),
+		cmocka_unit_test_setup(test_row_search, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
