@@ -191,7 +191,10 @@ int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_obj
 	t->ring = ring_buffer__new(maps->events, watch_on_record, t, NULL);
 	if (!t->ring)
 		return -errno;
-	err = unwinder_publish(t->unwinder, obj);
+	/* From here on an interrupt ends the run with a report. */
+	err = loop_add_signals(t->loop, end_on_signal, t);
+	if (!err)
+		err = unwinder_publish(t->unwinder, obj);
 	if (!err)
 		err = bind_cgroup(t);
 	for (size_t i = 0; i < processes_count(t->processes) && !err; i++)
@@ -203,8 +206,6 @@ static int add_sources(struct tracer *t)
 {
 	int err = loop_add(t->loop, ring_buffer__epoll_fd(t->ring), on_events, t);
 
-	if (!err)
-		err = loop_add_signals(t->loop, end_on_signal, t);
 	for (size_t i = 0; i < procwatch_n_fds(t->watch) && !err; i++)
 		err = loop_add(t->loop, procwatch_fd(t->watch, i), on_watch, t);
 	if (!err && t->cfg.interval_ns)
