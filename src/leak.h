@@ -35,6 +35,7 @@ struct leak {
 	uint64_t ticks, end_ns;
 	uint64_t internal_bytes; /* mapped by allocator libraries for themselves, last tick */
 	bool attached, incomplete;
+	bool reporting; /* what fails now is the writing */
 	int view_err;
 };
 
