@@ -29,8 +29,11 @@ static int on_object(void *arg, struct process *p, struct object *o)
 		return err == -ESRCH ? 0 : err; /* it has exited: its end will be seen */
 	if (err)
 		log_warn("%s, ignoring", msg ? msg : errno_name(err));
-	else if (l->attached && probes_found(l->probes) > before)
+	else if (l->attached && probes_found(l->probes) > before) {
+		/* A library's functions are called once it is loaded; a program runs at once. */
+		l->late += o->program;
 		log_verbose("allocator in '%s' mapped by pid %d: probed", o->path, p->pid);
+	}
 	return 0;
 }
 
