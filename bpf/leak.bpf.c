@@ -58,7 +58,7 @@ static __always_inline void on_free(struct pt_regs *ctx, __u64 proc_key,
 	t = thread_get();
 	if (!t)
 		return;
-	stack_take(ctx, &t->stack, proc_key, &(struct taking){ spec->kind, TAKE_AT_ENTRY });
+	stack_take(ctx, &t->stack, proc_key, &(struct taking){spec->kind, TAKE_AT_ENTRY});
 	call_trace(&t->stack, proc_key, spec, &key, b.size);
 }
 
@@ -252,7 +252,7 @@ static __always_inline void on_allocated(struct pt_regs *ctx, struct thread *t, 
 		old_settle(c, r->proc_key, key.address || !c->size);
 	if (!key.address || c->skip)
 		return;
-	stack_take(ctx, &t->stack, r->proc_key, &(struct taking){ r->spec.kind, r->where });
+	stack_take(ctx, &t->stack, r->proc_key, &(struct taking){r->spec.kind, r->where});
 	outstanding_add(&key, c->size, &t->stack);
 	if (cfg.trace_calls)
 		call_trace(&t->stack, r->proc_key, &r->spec, &key, c->size);
@@ -273,7 +273,7 @@ static __always_inline void on_mapped(struct pt_regs *ctx, struct thread *t, str
 		e.flags = t->call.ptr;
 		e.fd = t->call.out;
 	}
-	stack_take(ctx, &t->stack, r->proc_key, &(struct taking){ ALLOC_KIND_MMAP, r->where });
+	stack_take(ctx, &t->stack, r->proc_key, &(struct taking){ALLOC_KIND_MMAP, r->where});
 	s = site_get(&t->stack, r->proc_key);
 	if (s)
 		__sync_fetch_and_add(&s->allocs, 1);
