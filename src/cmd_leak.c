@@ -283,6 +283,15 @@ static void say_stopped(const struct leak *l, int err)
 		log_error("cannot go on: %s", errno_name(err));
 }
 
+/* The tracepoint of fork tells pids of the initial namespace only. */
+static int check_follow(const struct leak *l)
+{
+	if (!l->o->common.follow || !leak_in_pid_namespace())
+		return 0;
+	log_error("--follow needs the initial pid namespace: run memtally outside the container");
+	return -EOPNOTSUPP;
+}
+
 /* Everything before the first probe; each failure is said by who found it. */
 static int prepare(struct leak *l)
 {
@@ -338,6 +347,8 @@ static int run(const void *cfg)
 		return STATUS_USAGE;
 	}
 	err = check_kernel();
+	if (!err)
+		err = check_follow(&l);
 	if (!err) {
 		err = open_rooms(&l, &msg);
 		if (err)

@@ -42,6 +42,8 @@ struct leak {
 
 /* Are the targets not a known set of processes (--all, --cgroup)? */
 bool leak_wants_every(const struct leak_opts *o);
+/* Do we see pids other than the kernel's own? */
+bool leak_in_pid_namespace(void);
 /* Opens, sizes, configures and loads the BPF object; then probes. They say what failed. */
 int leak_load(struct leak *l);
 int leak_attach(struct leak *l);
