@@ -44,7 +44,8 @@ static int on_process(void *arg, struct process *p)
 	if (p->ended) {
 		probes_forget(l->probes, p->pid);
 		symbolizer_forget(l->sym, p->pid);
-		return 0;
+		l->purge_wanted = true;
+		return l->attached ? leak_purge(l) : 0;
 	}
 	return process_seed_ranges(p);
 }
