@@ -261,15 +261,26 @@ static int check_specs(struct leak *l)
 	return 0;
 }
 
+/* What nothing works without, and how to say that it is missing. */
 static int check_kernel(void)
 {
-	if (feature_has(FEATURE_BTF) && feature_has(FEATURE_RINGBUF))
-		return 0;
-	log_error("this kernel has no %s",
-		  feature_has(FEATURE_BTF) ? "BPF ring buffer (v5.8 or newer is needed)"
-					   : "BTF type information (/sys/kernel/btf/vmlinux, "
-					     "CONFIG_DEBUG_INFO_BTF)");
-	return -EOPNOTSUPP;
+	static const struct {
+		enum feature feature;
+		const char *missing;
+	} needs[] = {
+		{FEATURE_BTF,
+		 "BTF type information (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF)"},
+		{FEATURE_RINGBUF, "BPF ring buffer (v5.8 or newer)"},
+		{FEATURE_COOKIE, "cookies of uprobes (v5.15 or newer)"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {
+		if (feature_has(needs[i].feature))
+			continue;
+		log_error("this kernel has no %s", needs[i].missing);
+		return -EOPNOTSUPP;
+	}
+	return 0;
 }
 
 static void say_stopped(const struct leak *l, int err)
