@@ -103,6 +103,8 @@ static int announce_predicted(struct tracer *t, struct process *p)
 
 	if (err)
 		return err;
+	if (n)
+		process_will_run(p, paths[0]);
 	for (size_t i = 0; i < n && !err; i++)
 		if (!objects_get_path(t->objects, paths[i], &o))
 			err = announce_predicted_object(t, p, o);
@@ -191,7 +193,10 @@ int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_obj
 	t->ring = ring_buffer__new(maps->events, watch_on_record, t, NULL);
 	if (!t->ring)
 		return -errno;
-	err = unwinder_publish(t->unwinder, obj);
+	/* From here on an interrupt ends the run with a report. */
+	err = loop_add_signals(t->loop, end_on_signal, t);
+	if (!err)
+		err = unwinder_publish(t->unwinder, obj);
 	if (!err)
 		err = bind_cgroup(t);
 	for (size_t i = 0; i < processes_count(t->processes) && !err; i++)
@@ -203,8 +208,6 @@ static int add_sources(struct tracer *t)
 {
 	int err = loop_add(t->loop, ring_buffer__epoll_fd(t->ring), on_events, t);
 
-	if (!err)
-		err = loop_add_signals(t->loop, end_on_signal, t);
 	for (size_t i = 0; i < procwatch_n_fds(t->watch) && !err; i++)
 		err = loop_add(t->loop, procwatch_fd(t->watch, i), on_watch, t);
 	if (!err && t->cfg.interval_ns)
@@ -221,6 +224,7 @@ int tracer_run(struct tracer *t)
 {
 	int err = add_sources(t);
 
+	end_hurry(t, true);
 	if (!err)
 		err = watch_drain(t);
 	if (!err && t->spawn.pid > 0)
