@@ -41,12 +41,24 @@ bool leak_wants_every(const struct leak_opts *o)
 	return o->common.all || o->common.cgroup;
 }
 
-/* Our own pids, when we are not in the initial pid namespace (its inode is fixed). */
+/* Namespaces are files; the inode of the initial pid namespace is fixed (PROC_PID_INIT_INO). */
+static bool own_pidns(struct stat *ret)
+{
+	return !stat("/proc/self/ns/pid", ret) && ret->st_ino != 0xEFFFFFFCU;
+}
+
+bool leak_in_pid_namespace(void)
+{
+	struct stat st;
+
+	return own_pidns(&st);
+}
+
 static void configure_pidns(struct cfg *cfg)
 {
 	struct stat st;
 
-	if (stat("/proc/self/ns/pid", &st) || st.st_ino == 0xEFFFFFFCU)
+	if (!own_pidns(&st))
 		return;
 	cfg->pidns_dev = st.st_dev;
 	cfg->pidns_ino = st.st_ino;
