@@ -258,8 +258,8 @@ WALK_STEP int walk_step(struct walk *w)
 	if (w->entry)
 		return walk_leave_entry(w);
 	if (pc - w->m_start >= w->m_len && !walk_locate(w, &pc))
-		return walk_leave_by_fp(w, unwind_cfg.mode == UNWIND_FP ? WALK_NO_ROW :
-									  WALK_NO_MAPPING);
+		return walk_leave_by_fp(w, unwind_cfg.mode == UNWIND_FP ? WALK_NO_ROW
+									: WALK_NO_MAPPING);
 	r = walk_find_rule(w, pc);
 	if (!r || r->kind == UNWIND_GAP)
 		return walk_leave_by_fp(w, w->m_unknown ? WALK_NO_MAPPING : WALK_NO_ROW);
