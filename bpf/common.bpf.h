@@ -266,6 +266,10 @@ static __always_inline __u64 stack_take(struct pt_regs *ctx, struct stack_event 
 	count(STAT_WALK_STATUS + (w.status < WALK_STATUSES ? w.status : WALK_FAULT));
 	if (w.flags & WALK_FLAG_FP)
 		count(STAT_WALK_FP);
+	if (w.flags & WALK_FLAG_BUSY)
+		count(STAT_WALK_BUSY);
+	if (w.flags & WALK_FLAG_NEW)
+		count(STAT_WALK_NEW);
 	id = hash_mix(hash_mix(w.hash, proc_key), how->kind + 1);
 	if (cfg.by_thread)
 		id = hash_mix(id, bpf_get_current_pid_tgid());

@@ -86,6 +86,7 @@ static void configure(const struct leak_opts *o, struct leak_bpf *bpf)
 	cfg->task_storage = feature_has(FEATURE_TASK_STORAGE);
 	configure_pidns(cfg);
 	sampling_fill(bpf->rodata->sample_weights, bpf->rodata->sample_logs);
+	unwinder_configure((struct unwind_cfg *)&bpf->rodata->unwind_cfg, true);
 	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->max_frames =
 		(uint32_t)o->common.max_frames;
 	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->mode = unwind_modes[o->common.unwind];
