@@ -69,6 +69,8 @@ int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_obj
 int tracer_run(struct tracer *t);
 /* Reads what the rings hold; a tick should begin with it. */
 int tracer_drain(struct tracer *t);
+/* In a tick: the slow part of the report is done, events take precedence again. */
+void tracer_hurry(struct tracer *t);
 /*
  * After tracer_run(): ends the program we started, if it still runs. True if there was a
  * program and it has ended: *ret_status is then its wait status.
