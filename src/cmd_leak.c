@@ -8,196 +8,11 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include "cmd.h"
 #include "leak.h"
 #include "lib/log.h"
-#include "trace/attach.h"
-#include "trace/collect.h"
-#include "trace/features.h"
-#include "trace/sampling.h"
-
-#define DEFAULT_BLOCKS (2u << 20)
-#define MIN_BLOCKS (64u << 10)
-#define DEFAULT_STACKS (64u << 10)
-#define BLOCK_BYTES 104 /* of kernel memory for an element of the table of blocks */
-#define PROCS_EVERY 32768
-
-/* ---- load ---- */
-
-/* As many blocks as an eighth of the available memory holds, 2 Mi at most. */
-static uint64_t default_blocks(void)
-{
-	_cleanup_free_ char *text = NULL;
-	unsigned long long kib = 0;
-	char *line;
-
-	if (read_file("/proc/meminfo", &text, NULL))
-		return MIN_BLOCKS;
-	line = strstr(text, "MemAvailable:");
-	if (!line || sscanf(line, "MemAvailable: %llu", &kib) != 1)
-		return MIN_BLOCKS;
-	return MAX(MIN(kib * 1024 / 8 / BLOCK_BYTES, DEFAULT_BLOCKS), MIN_BLOCKS);
-}
-
-static bool wants_every(const struct leak_opts *o)
-{
-	return o->common.all || o->common.cgroup;
-}
-
-/* Our own pids, when we are not in the initial pid namespace (its inode is fixed). */
-static void configure_pidns(struct cfg *cfg)
-{
-	struct stat st;
-
-	if (stat("/proc/self/ns/pid", &st) || st.st_ino == 0xEFFFFFFCU)
-		return;
-	cfg->pidns_dev = st.st_dev;
-	cfg->pidns_ino = st.st_ino;
-}
-
-static const uint32_t unwind_modes[] = {
-	[UNWIND_OPT_AUTO] = UNWIND_DWARF,
-	[UNWIND_OPT_DWARF] = UNWIND_DWARF,
-	[UNWIND_OPT_FP] = UNWIND_FP,
-	[UNWIND_OPT_NONE] = UNWIND_NONE,
-};
-
-static void configure(const struct leak_opts *o, struct leak_bpf *bpf)
-{
-	struct cfg *cfg = (struct cfg *)&bpf->rodata->cfg;
-
-	cfg->min_size = o->min_size;
-	cfg->max_size = o->max_size ? o->max_size : UINT64_MAX;
-	cfg->sample_bytes = o->sample_bytes;
-	cfg->scope = o->common.cgroup ? SCOPE_CGROUP : o->common.all ? SCOPE_ALL : SCOPE_PIDS;
-	cfg->self_tgid = (uint32_t)getpid();
-	cfg->follow = o->common.follow;
-	cfg->by_thread = o->common.by == LEAK_BY_THREAD;
-	cfg->trace_calls = o->trace;
-	cfg->task_storage = feature_has(FEATURE_TASK_STORAGE);
-	configure_pidns(cfg);
-	sampling_fill(bpf->rodata->sample_weights, bpf->rodata->sample_logs);
-	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->max_frames =
-		(uint32_t)o->common.max_frames;
-	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->mode = unwind_modes[o->common.unwind];
-}
-
-static int size_maps(struct leak *l)
-{
-	const struct leak_opts *o = l->o;
-	uint64_t blocks = o->max_blocks ? o->max_blocks : default_blocks();
-	uint64_t stacks = o->max_stacks ? o->max_stacks : DEFAULT_STACKS;
-	bool task_storage = feature_has(FEATURE_TASK_STORAGE);
-	int err;
-
-	err = bpf_map__set_max_entries(l->bpf->maps.blocks, (uint32_t)blocks);
-	if (!err)
-		err = bpf_map__set_max_entries(l->bpf->maps.sites, (uint32_t)stacks + 1);
-	if (!err && (wants_every(o) || o->common.follow))
-		err = bpf_map__set_max_entries(l->bpf->maps.procs, PROCS_EVERY);
-	if (!err && (wants_every(o) || o->common.follow))
-		err = bpf_map__set_max_entries(l->bpf->maps.slices, PROCS_EVERY);
-	if (!err)
-		err = bpf_map__set_autocreate(l->bpf->maps.threads, task_storage);
-	if (!err)
-		err = bpf_map__set_autocreate(l->bpf->maps.threads_hash, !task_storage);
-	if (!err)
-		err = bpf_map__set_autocreate(l->bpf->maps.thread_blank, !task_storage);
-	return err ? err : unwinder_size_maps(tracer_unwinder(l->tracer), l->bpf->obj, 0);
-}
-
-static int make_catch_all(struct leak *l)
-{
-	uint64_t id = CATCH_ALL_SITE;
-	struct site site = { .sent = 1 };
-
-	return bpf_map_update_elem(bpf_map__fd(l->bpf->maps.sites), &id, &site, BPF_ANY) ? -errno :
-											   0;
-}
-
-static void sum_map_bytes(struct leak *l)
-{
-	struct bpf_map *m;
-
-	bpf_object__for_each_map(m, l->bpf->obj)
-		if (bpf_map__fd(m) >= 0)
-			l->map_bytes += collect_map_bytes(bpf_map__fd(m));
-}
-
-static int load(struct leak *l)
-{
-	struct probes_programs programs;
-	int err;
-
-	l->bpf = leak_bpf__open();
-	if (!l->bpf)
-		return -errno;
-	configure(l->o, l->bpf);
-	programs = (struct probes_programs){ l->bpf->progs.leak_enter, l->bpf->progs.leak_return,
-					     l->bpf->progs.leak_ret_site };
-	bpf_program__set_autoload(l->bpf->progs.leak_exec, true);
-	bpf_program__set_autoload(l->bpf->progs.leak_newtask, l->o->common.follow);
-	err = size_maps(l);
-	if (!err)
-		err = probes_prepare(l->probes, &programs);
-	if (!err)
-		err = leak_bpf__load(l->bpf);
-	if (!err)
-		err = make_catch_all(l);
-	if (err) {
-		log_error("cannot load the BPF programs: %s%s", errno_name(err),
-			  err == -ENOMEM ? " (a smaller --max-blocks needs less memory)" : "");
-		return err;
-	}
-	sum_map_bytes(l);
-	return 0;
-}
-
-/* ---- attach ---- */
-
-static int attach_tracepoints(struct leak *l)
-{
-	int err = attach_tracepoint(l->bpf->progs.leak_exec, "sched", "sched_process_exec",
-				    &l->bpf->links.leak_exec);
-
-	if (!err && l->o->common.follow)
-		err = attach_tracepoint(l->bpf->progs.leak_newtask, "task", "task_newtask",
-					&l->bpf->links.leak_newtask);
-	if (err)
-		log_error("cannot attach to the process tracepoints: %s", errno_name(err));
-	return err;
-}
-
-static int attach(struct leak *l)
-{
-	struct tracer_maps maps = {
-		.procs = bpf_map__fd(l->bpf->maps.procs),
-		.slices = bpf_map__fd(l->bpf->maps.slices),
-		.events = bpf_map__fd(l->bpf->maps.events),
-		.cgroups = bpf_map__fd(l->bpf->maps.cgroups),
-	};
-	_cleanup_free_ char *msg = NULL;
-	int err = attach_tracepoints(l);
-
-	if (err)
-		return err;
-	err = tracer_bind(l->tracer, &maps, l->bpf->obj);
-	if (err) {
-		log_error("cannot hand the targets to the kernel: %s", errno_name(err));
-		return err;
-	}
-	err = probes_attach(l->probes, &msg);
-	if (err) {
-		log_error("%s", msg ? msg : errno_name(err));
-		return err;
-	}
-	l->attached = true;
-	return 0;
-}
 
 /* An executable file of a target: at the start, and whenever one is mapped later. */
 static int on_object(void *arg, struct process *p, struct object *o)
@@ -307,7 +122,7 @@ static int print_start(struct leak *l)
 	for (size_t i = 0; i < n; i++) {
 		struct process *p = processes_at(all, i);
 
-		targets[i] = (struct view_target){ p->pid, p->comm, p->exe };
+		targets[i] = (struct view_target){p->pid, p->comm, p->exe};
 	}
 	s.kernel = uname(&u) ? "" : u.release;
 	s.found = probes_found_lines(l->probes, &s.n_found);
@@ -336,8 +151,8 @@ static int print_end(struct leak *l, uint64_t start_ns)
 
 static int open_rooms(struct leak *l, char **ret_msg)
 {
-	static const enum rank_key keys[] = { RANK_BYTES, RANK_COUNT, RANK_AGE, RANK_RATE };
-	static const unsigned int ids[] = { RANK_BY_STACK, RANK_BY_THREAD, RANK_BY_PROCESS };
+	static const enum rank_key keys[] = {RANK_BYTES, RANK_COUNT, RANK_AGE, RANK_RATE};
+	static const unsigned int ids[] = {RANK_BY_STACK, RANK_BY_THREAD, RANK_BY_PROCESS};
 	const struct common_opts *c = &l->o->common;
 	struct tracer_config config = {
 		.pids = c->pids.v,
@@ -350,7 +165,7 @@ static int open_rooms(struct leak *l, char **ret_msg)
 		.count = c->count,
 		.duration_ns = c->duration_ns,
 	};
-	struct tracer_ops ops = { on_object, leak_on_event, on_tick, on_process };
+	struct tracer_ops ops = {on_object, leak_on_event, on_tick, on_process};
 	int err = tracer_new(&config, &ops, l, &l->tracer, ret_msg);
 
 	if (err)
@@ -359,24 +174,25 @@ static int open_rooms(struct leak *l, char **ret_msg)
 	if (!l->allocators)
 		return -ENOMEM;
 	l->probes = probes_new(
-		&(struct probes_config){ l->allocators, wants_every(l->o), c->follow });
+		&(struct probes_config){l->allocators, leak_wants_every(l->o), c->follow});
 	l->stacks = stacks_new();
 	l->sym = symbolizer_new(tracer_objects(l->tracer),
-				&(struct symbolizer_opts){ .no_lines = c->no_lines });
+				&(struct symbolizer_opts){.no_lines = c->no_lines});
 	l->rank = rank_new(ids[c->by], keys[c->sort], clock_mono_ns());
 	if (!l->probes || !l->stacks || !l->sym || !l->rank)
 		return -ENOMEM;
-	return view_new(&(struct view_config){
-				.command = "leak",
-				.out = stdout,
-				.notes = stderr,
-				.json = c->json,
-				.folded = c->folded,
-				.show_blocks = l->o->show_allocs,
-				.show_process = c->pids.n > 1 || c->follow || wants_every(l->o),
-				.totals = c->by == LEAK_BY_PROCESS,
-			},
-			&l->view);
+	return view_new(
+		&(struct view_config){
+			.command = "leak",
+			.out = stdout,
+			.notes = stderr,
+			.json = c->json,
+			.folded = c->folded,
+			.show_blocks = l->o->show_allocs,
+			.show_process = c->pids.n > 1 || c->follow || leak_wants_every(l->o),
+			.totals = c->by == LEAK_BY_PROCESS,
+		},
+		&l->view);
 }
 
 static void close_rooms(struct leak *l)
@@ -399,7 +215,8 @@ static int nothing_found(struct leak *l)
 	size_t n;
 	const char *const *why = probes_skipped_lines(l->probes, &n);
 
-	log_error("no allocator found in the target%s%s%s: name its functions with --alloc and --free",
+	log_error("no allocator found in the target%s%s%s: name its functions with --alloc and "
+		  "--free",
 		  n ? " (" : "", n ? why[0] : "", n ? ")" : "");
 	return -ENOENT;
 }
@@ -410,11 +227,11 @@ static int run_traced(struct leak *l)
 
 	if (err)
 		return err;
-	if (!probes_found(l->probes) && !wants_every(l->o))
+	if (!probes_found(l->probes) && !leak_wants_every(l->o))
 		return nothing_found(l);
-	err = load(l);
+	err = leak_load(l);
 	if (!err)
-		err = attach(l);
+		err = leak_attach(l);
 	if (err)
 		return err;
 	l->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
@@ -428,7 +245,7 @@ static int run_traced(struct leak *l)
 
 static int run(const void *cfg)
 {
-	struct leak l = { .o = cfg, .stats_fd = -1 };
+	struct leak l = {.o = cfg, .stats_fd = -1};
 	_cleanup_free_ char *msg = NULL;
 	int err;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * leak.h - the parts of `memtally leak` among themselves: cmd_leak.c runs it,
- * leak_events.c takes what the event ring brings, leak_rows.c makes rows of the tables,
- * leak_losses.c says what was lost.
+ * leak.h - the parts of `memtally leak` among themselves: cmd_leak.c runs it, leak_load.c
+ * prepares the kernel side, leak_events.c takes what the event ring brings, leak_rows.c makes rows
+ * of the tables, leak_losses.c says what was lost.
  */
 #ifndef MEMTALLY_LEAK_H
 #define MEMTALLY_LEAK_H
@@ -37,6 +37,12 @@ struct leak {
 	bool attached, incomplete;
 	int view_err;
 };
+
+/* Are the targets not a known set of processes (--all, --cgroup)? */
+bool leak_wants_every(const struct leak_opts *o);
+/* Opens, sizes, configures and loads the BPF object; then probes. They say what failed. */
+int leak_load(struct leak *l);
+int leak_attach(struct leak *l);
 
 /* A record of the ring: 0 or -ENOMEM. */
 int leak_on_event(void *arg, const struct event *ev, size_t len);

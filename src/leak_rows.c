@@ -117,8 +117,7 @@ static int on_block(const void *key, const void *value, void *arg)
 		return 0;
 	err = array_reserve(&l->v, &l->cap, l->n + 1, sizeof(*l->v));
 	if (!err)
-		l->v[l->n++] = (struct live){ b->site, k->proc_key, b->born_ns, k->address,
-					      b->size };
+		l->v[l->n++] = (struct live){b->site, k->proc_key, b->born_ns, k->address, b->size};
 	return err;
 }
 
@@ -137,7 +136,7 @@ static int keep_blocks(struct row *row, const struct live *v, size_t n, uint64_t
 	if (!row->blocks)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		row->blocks[i] = (struct block){ v[i].address, v[i].size, now_ns - v[i].born_ns };
+		row->blocks[i] = (struct block){v[i].address, v[i].size, now_ns - v[i].born_ns};
 	row->n_blocks = n;
 	return 0;
 }
@@ -171,9 +170,9 @@ static int row_of_blocks(struct rows *r, const struct live *v, size_t n)
 
 static int read_blocks(struct rows *r)
 {
-	struct collect_map map = { bpf_map__fd(r->l->bpf->maps.blocks), sizeof(struct block_key),
-				   sizeof(struct block_value) };
-	struct lives lives = { .born_before_ns = r->now_ns - r->l->o->older_ns };
+	struct collect_map map = {bpf_map__fd(r->l->bpf->maps.blocks), sizeof(struct block_key),
+				  sizeof(struct block_value)};
+	struct lives lives = {.born_before_ns = r->now_ns - r->l->o->older_ns};
 	size_t first = 0;
 	int err = collect_each(&map, on_block, &lives);
 
@@ -191,14 +190,27 @@ static int read_blocks(struct rows *r)
 
 /* ---- mapped ranges ---- */
 
-/* Memory that an allocator library maps for its own use is not the program's leak. */
+/*
+ * Memory that an allocator maps for itself is not the program's leak. What it maps inside
+ * malloc the BPF side hides already; here remain threads and constructors of allocator
+ * libraries, and free(), whose end nobody probes (glibc makes a thread's arena there).
+ */
 static bool mapped_by_allocator(struct leak *l, struct process *p, const struct stack *st)
 {
-	const struct mapping *m = st && st->n ? maps_find(&p->maps, st->pcs[0] - 1) : NULL;
-	struct object *o;
+	for (size_t i = 0; st && i < st->n; i++) {
+		const struct mapping *m = maps_find(&p->maps, st->pcs[i] - 1);
+		struct object *o;
+		uint64_t bias;
 
-	return m && !objects_get(tracer_objects(l->tracer), p->pid, m, &o) &&
-	       probes_is_allocator(l->probes, o);
+		if (!m || objects_get(tracer_objects(l->tracer), p->pid, m, &o))
+			continue;
+		if (i == 0 && probes_is_allocator(l->probes, o))
+			return true;
+		if (!object_bias(o, m, &bias) &&
+		    probes_is_allocating(l->probes, o, st->pcs[i] - 1 - bias))
+			return true;
+	}
+	return false;
 }
 
 static int by_site_then_first(const void *a, const void *b)
@@ -292,8 +304,8 @@ int leak_rows_read(struct leak *l, struct row **ret, size_t *ret_n)
 		.now_ns = clock_mono_ns(),
 		.unit = l->o->sample_bytes ? SAMPLE_UNIT : 1,
 	};
-	struct collect_map sites = { bpf_map__fd(l->bpf->maps.sites), sizeof(uint64_t),
-				     sizeof(struct site) };
+	struct collect_map sites = {bpf_map__fd(l->bpf->maps.sites), sizeof(uint64_t),
+				    sizeof(struct site)};
 	int err;
 
 	if (l->o->show_allocs || l->o->older_ns)

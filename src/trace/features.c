@@ -41,7 +41,7 @@ static const struct uprobe_features *uprobes(void)
 	static bool tried;
 
 	if (!tried && uprobe_features_probe(&f))
-		f = (struct uprobe_features){ 0 };
+		f = (struct uprobe_features){0};
 	tried = true;
 	return &f;
 }
@@ -70,33 +70,36 @@ static const struct {
 	const char *name, *about;
 	bool (*probe)(void);
 } features[FEATURE_COUNT] = {
-	[FEATURE_BTF] = { "btf", "kernel types for CO-RE; needed by everything", probe_btf },
-	[FEATURE_RINGBUF] = { "ringbuf",
-			      "BPF ring buffer; needed by everything (v5.8, 457f44363a88)",
-			      probe_ringbuf },
-	[FEATURE_TASK_STORAGE] = { "task-storage",
-				   "state by thread; else a hash table (v5.12, a10787e6d58c)",
-				   probe_task_storage },
-	[FEATURE_COOKIE] = { "uprobe-cookie",
-			     "one program for all functions (v5.15, 82e6b1eee6a8)",
-			     probe_cookie },
-	[FEATURE_UPROBE_MULTI] = { "uprobe-multi",
-				   "all probes of a file in one link (v6.6, 89ae89f53d20)",
-				   probe_multi },
-	[FEATURE_UPROBE_MULTI_PID] = { "uprobe-multi-pid",
-				       "multi links see all threads of a process "
-				       "(v6.10, 46ba0e49b642)",
-				       probe_multi_pid },
-	[FEATURE_UPROBE_SESSION] = { "uprobe-session",
-				     "entry and return in one program (v6.13, d920179b3d48)",
-				     probe_session },
-	[FEATURE_TRACEPOINTS] = { "tracepoints", "process events; needed by --follow and exec",
-				  probe_tracepoints },
+	[FEATURE_BTF] = {"btf", "kernel types for CO-RE; needed by everything", probe_btf},
+	[FEATURE_RINGBUF] = {"ringbuf",
+			     "BPF ring buffer; needed by everything (v5.8, 457f44363a88)",
+			     probe_ringbuf},
+	[FEATURE_TASK_STORAGE] = {"task-storage",
+				  "state by thread; else a hash table (v5.12, a10787e6d58c)",
+				  probe_task_storage},
+	[FEATURE_COOKIE] = {"uprobe-cookie", "one program for all functions (v5.15, 82e6b1eee6a8)",
+			    probe_cookie},
+	[FEATURE_UPROBE_MULTI] = {"uprobe-multi",
+				  "all probes of a file in one link (v6.6, 89ae89f53d20)",
+				  probe_multi},
+	[FEATURE_UPROBE_MULTI_PID] = {"uprobe-multi-pid",
+				      "multi links see all threads of a process "
+				      "(v6.10, 46ba0e49b642)",
+				      probe_multi_pid},
+	[FEATURE_UPROBE_SESSION] = {"uprobe-session",
+				    "entry and return in one program (v6.13, d920179b3d48)",
+				    probe_session},
+	[FEATURE_TRACEPOINTS] = {"tracepoints", "process events; needed by --follow and exec",
+				 probe_tracepoints},
 };
 
 bool feature_has(enum feature f)
 {
-	static enum { UNKNOWN, NO, YES } known[FEATURE_COUNT]; /* a cache: the kernel won't change */
+	static enum {
+		UNKNOWN,
+		NO,
+		YES
+	} known[FEATURE_COUNT]; /* a cache: the kernel won't change */
 
 	if (known[f] == UNKNOWN)
 		known[f] = features[f].probe() ? YES : NO;

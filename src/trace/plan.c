@@ -43,8 +43,8 @@ static ssize_t read_code(void *arg, uint64_t vaddr, void *buf, size_t len)
 /* Registers that the BPF side reads: the arguments, and the stack pointer by its own rule. */
 static uint16_t registers_read(const struct alloc_spec *s)
 {
-	static const uint16_t by_arg[] = { 0,	     INSN_RDI, INSN_RSI, INSN_RDX,
-					   INSN_RCX, INSN_R8,  INSN_R9,	 0 };
+	static const uint16_t by_arg[] = {0,	    INSN_RDI, INSN_RSI, INSN_RDX,
+					  INSN_RCX, INSN_R8,  INSN_R9,	0};
 
 	if (s->op >= ALLOC_OP_MMAP)
 		return INSN_ARGS;
@@ -54,12 +54,12 @@ static uint16_t registers_read(const struct alloc_spec *s)
 
 static struct site_code code_of(const struct planning *p)
 {
-	return (struct site_code){ .read = read_code, .arg = (void *)p->o };
+	return (struct site_code){.read = read_code, .arg = (void *)p->o};
 }
 
 static struct site_func func_of(const struct planning *p, const struct alloc_site *s)
 {
-	struct site_func f = { s->vaddr, s->size, UINT64_MAX };
+	struct site_func f = {s->vaddr, s->size, UINT64_MAX};
 
 	for (size_t i = 0; i < p->found->n; i++)
 		if (p->found->sites[i].vaddr > s->vaddr)
@@ -72,8 +72,8 @@ static uint32_t choose_delta(const struct planning *p, const struct alloc_site *
 {
 	struct site_code code = code_of(p);
 	struct site_func func = func_of(p, s);
-	struct site_want want = { .emulated = p->emulated, .keep = registers_read(&s->spec) };
-	struct site site = { 0 };
+	struct site_want want = {.emulated = p->emulated, .keep = registers_read(&s->spec)};
+	struct site site = {0};
 
 	if (site_choose(&code, &func, &want, &site))
 		return 0;
@@ -88,7 +88,7 @@ static int add_ret_sites(const struct planning *p, const struct alloc_site *s)
 	struct site_code code = code_of(p);
 	struct site_func func = func_of(p, s);
 	struct alloc_spec spec = s->spec;
-	struct site_rets rets = { 0 };
+	struct site_rets rets = {0};
 	int err = site_returns(&code, &func, &rets);
 
 	if (err) {
@@ -127,8 +127,8 @@ static int plan_site(const struct planning *p, const struct alloc_site *s)
 int plan_make(const struct object *o, const struct alloc_found *found, uint64_t emulated,
 	      const struct plan_notes *notes, struct plan *ret)
 {
-	struct plan plan = { 0 };
-	struct planning p = { o, found, emulated, notes, &plan };
+	struct plan plan = {0};
+	struct planning p = {o, found, emulated, notes, &plan};
 	int err = 0;
 
 	for (size_t i = 0; i < found->n && !err; i++)
@@ -147,5 +147,5 @@ void plan_deinit(struct plan *p)
 		free(p->list[i].offsets);
 		free(p->list[i].cookies);
 	}
-	*p = (struct plan){ 0 };
+	*p = (struct plan){0};
 }

@@ -15,8 +15,7 @@
 struct searched {
 	const struct object *o;
 	struct plan plan;
-	size_t n_sites;
-	bool is_allocator;
+	struct alloc_found found;
 };
 
 /* One object probed for one process (or for all). */
@@ -75,8 +74,10 @@ void probes_free(struct probes *p)
 	if (!p)
 		return;
 	probes_detach(p);
-	for (size_t i = 0; i < p->n_searched; i++)
+	for (size_t i = 0; i < p->n_searched; i++) {
 		plan_deinit(&p->searched[i].plan);
+		alloc_found_deinit(&p->searched[i].found);
+	}
 	free(p->searched);
 	free(p->attached);
 	strlist_deinit(&p->found);
@@ -89,7 +90,7 @@ void probes_free(struct probes *p)
 
 int probes_prepare(struct probes *p, const struct probes_programs *programs)
 {
-	struct bpf_program *all[] = { programs->enter, programs->leave, programs->ret_site };
+	struct bpf_program *all[] = {programs->enter, programs->leave, programs->ret_site};
 
 	p->programs = *programs;
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
@@ -136,8 +137,8 @@ static struct searched *searched_find(const struct probes *p, const struct objec
 
 static int search(struct probes *p, const struct object *o, struct searched **ret)
 {
-	struct plan_notes notes = { &p->skipped, &p->slow };
-	struct alloc_found found = { 0 };
+	struct plan_notes notes = {&p->skipped, &p->slow};
+	struct alloc_found found = {0};
 	struct searched *s;
 	int err;
 
@@ -150,15 +151,17 @@ static int search(struct probes *p, const struct object *o, struct searched **re
 	if (err)
 		return err;
 	s = &p->searched[p->n_searched];
-	*s = (struct searched){ .o = o, .n_sites = found.n, .is_allocator = found.is_allocator };
+	*s = (struct searched){.o = o};
 	err = note_found(p, o, &found);
 	if (!err)
 		err = plan_make(o, &found, p->emulated, &notes, &s->plan);
-	alloc_found_deinit(&found);
-	if (err)
+	if (err) {
+		alloc_found_deinit(&found);
 		return err;
+	}
+	s->found = found;
 	p->n_searched++;
-	p->n_found += s->n_sites;
+	p->n_found += found.n;
 	*ret = s;
 	return 0;
 }
@@ -176,8 +179,8 @@ static int fail(int err, char **ret_msg, const struct object *o, const char *wha
 static int attach_list(struct probes *p, struct attached *a, const struct plan_list *l,
 		       enum plan_program which)
 {
-	struct bpf_program *programs[] = { p->programs.enter, p->programs.leave,
-					   p->programs.ret_site };
+	struct bpf_program *programs[] = {p->programs.enter, p->programs.leave,
+					  p->programs.ret_site};
 	char path[64];
 	int fd;
 
@@ -186,15 +189,16 @@ static int attach_list(struct probes *p, struct attached *a, const struct plan_l
 	if (array_reserve(&a->fds, &a->cap, a->n + 1, sizeof(*a->fds)))
 		return -ENOMEM;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", a->o->fd);
-	fd = uprobe_multi_attach(bpf_program__fd(programs[which]),
-				 &(struct uprobe_multi){
-					 .path = path,
-					 .offsets = l->offsets,
-					 .cookies = l->cookies,
-					 .n = l->n,
-					 .kind = which == PLAN_RETURN ? UPROBE_RETURN : UPROBE_ENTRY,
-					 .pid = a->pid,
-				 });
+	fd = uprobe_multi_attach(
+		bpf_program__fd(programs[which]),
+		&(struct uprobe_multi){
+			.path = path,
+			.offsets = l->offsets,
+			.cookies = l->cookies,
+			.n = l->n,
+			.kind = which == PLAN_RETURN ? UPROBE_RETURN : UPROBE_ENTRY,
+			.pid = a->pid,
+		});
 	if (fd < 0)
 		return fd;
 	a->fds[a->n++] = fd;
@@ -203,7 +207,7 @@ static int attach_list(struct probes *p, struct attached *a, const struct plan_l
 
 static int attach_now(struct probes *p, struct attached *a, char **ret_msg)
 {
-	static const char *const names[] = { "functions", "function returns", "return sites" };
+	static const char *const names[] = {"functions", "function returns", "return sites"};
 	const struct searched *s = searched_find(p, a->o);
 	int err = 0;
 
@@ -232,13 +236,13 @@ int probes_add(struct probes *p, pid_t pid, const struct object *o, char **ret_m
 	struct attached *a;
 	int err = search(p, o, &s);
 
-	if (err || !s->n_sites || is_attached(p, scope, o))
+	if (err || !s->found.n || is_attached(p, scope, o))
 		return err;
 	err = array_reserve(&p->attached, &p->cap_attached, p->n_attached + 1, sizeof(*a));
 	if (err)
 		return err;
 	a = &p->attached[p->n_attached++];
-	*a = (struct attached){ .pid = scope, .o = o, .pending = true };
+	*a = (struct attached){.pid = scope, .o = o, .pending = true};
 	return p->loaded ? attach_now(p, a, ret_msg) : 0;
 }
 
@@ -298,5 +302,18 @@ bool probes_is_allocator(const struct probes *p, const struct object *o)
 {
 	const struct searched *s = searched_find(p, o);
 
-	return s && s->is_allocator;
+	return s && s->found.is_allocator;
+}
+
+bool probes_is_allocating(const struct probes *p, const struct object *o, uint64_t vaddr)
+{
+	const struct searched *s = searched_find(p, o);
+
+	for (size_t i = 0; s && i < s->found.n; i++) {
+		const struct alloc_site *f = &s->found.sites[i];
+
+		if (f->spec.kind == ALLOC_KIND_MALLOC && vaddr - f->vaddr < f->size)
+			return true;
+	}
+	return false;
 }

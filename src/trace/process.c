@@ -107,7 +107,7 @@ static void read_exe(struct process *p)
 int processes_add(struct processes *p, pid_t pid, struct process **ret)
 {
 	struct process *old = processes_find_pid(p, pid), *new;
-	struct maps maps = { 0 };
+	struct maps maps = {0};
 	int err = maps_read(pid, &maps);
 
 	if (err)

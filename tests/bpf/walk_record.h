@@ -9,7 +9,8 @@ struct walk_head {
 	__u64 seq; /* argument of the probed function; fault address; time of an mmap */
 	__u32 pid, tid;
 	__u64 hash;
-	__u32 n, status, flags, pad; /* n 0: an executable mapping was made */
+	__u32 n, status, flags; /* n 0: an executable mapping was made */
+	__u32 stopped;		/* the process stops itself behind this */
 };
 
 struct walk_record {
