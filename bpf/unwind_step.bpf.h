@@ -12,8 +12,11 @@
  *	walk_untramp(w)			what a pending uretprobe hides at w->pc, or 0
  *	WALK_AARCH64			0 or 1
  *	WALK_STEP			linkage of walk_step()
+ *	WALK_WINDOW			bytes of stack read at once, a power of two; or nothing
  *
- * Ordinary frames cost one read of user memory. The frame pointer and the auxiliary
+ * Ordinary frames cost one word of user memory. A read costs some 50 ns whatever its
+ * length, so that a struct walk which does not live on the BPF stack may keep a window of
+ * the user stack: then that is the price of several frames. The frame pointer and the auxiliary
  * register are lazy: a rule only moves the address where they are saved, which is read
  * when a CFA needs the value. The mapping of the last frame is kept, as neighbours on
  * the stack mostly lie in the same object.
@@ -68,6 +71,11 @@ struct walk {
 	__u8 entry; /* pc is the first instruction of a function */
 	__u8 lost;  /* WALK_LOST_*: the register's value is unknown */
 	__u8 pad;
+#ifdef WALK_WINDOW
+	/* Words of the user stack from win_at on; at the end, as it is never cleared. */
+	__u64 win_at;
+	__u64 win[WALK_WINDOW / 8];
+#endif
 };
 
 /*
@@ -82,6 +90,36 @@ struct walk {
 		if (status_ != WALK_MORE)    \
 			return status_;      \
 	} while (0)
+
+#ifdef WALK_WINDOW
+#define WALK_WORDS	(WALK_WINDOW / 8)
+#define WALK_WIN_BELOW	64 /* registers saved below a return address are wanted later */
+#define WALK_WIN_EMPTY	1  /* not aligned: no address lies in it */
+#define WALK_CLEAR_SIZE __builtin_offsetof(struct walk, win)
+
+/* A word of the user stack. The window only moves up, as a walk does. */
+static inline __attribute__((always_inline)) int walk_word(struct walk *w, __u64 *ret, __u64 addr)
+{
+	__u64 i = addr - w->win_at;
+
+	if ((i & 7) || i >= WALK_WINDOW) {
+		if ((addr & 7) || (w->win_at != WALK_WIN_EMPTY && addr < w->win_at))
+			return walk_read(ret, sizeof(*ret), addr);
+		w->win_at = addr - WALK_WIN_BELOW;
+		if (walk_read(w->win, sizeof(w->win), w->win_at)) {
+			w->win_at = WALK_WIN_EMPTY; /* near the end of the stack */
+			return walk_read(ret, sizeof(*ret), addr);
+		}
+		i = WALK_WIN_BELOW;
+	}
+	WALK_OPAQUE(i); /* or clang drops the mask, which the verifier wants to see */
+	*ret = w->win[(i >> 3) & (WALK_WORDS - 1)];
+	return 0;
+}
+#else
+#define WALK_CLEAR_SIZE		sizeof(struct walk)
+#define walk_word(w, ret, addr) walk_read(ret, sizeof(*(ret)), addr)
+#endif
 
 static inline __attribute__((always_inline)) int walk_find_mapping(struct walk *w, __u64 pc)
 {
@@ -158,7 +196,7 @@ static inline __attribute__((always_inline)) int walk_need_fp(struct walk *w)
 {
 	if (w->lost & WALK_LOST_FP)
 		return WALK_UNSUPPORTED;
-	if (w->fp_at && walk_read(&w->fp, sizeof(w->fp), w->fp_at))
+	if (w->fp_at && walk_word(w, &w->fp, w->fp_at))
 		return WALK_FAULT;
 	w->fp_at = 0;
 	return WALK_MORE;
@@ -168,7 +206,7 @@ static inline __attribute__((always_inline)) int walk_need_aux(struct walk *w)
 {
 	if (w->lost & WALK_LOST_AUX)
 		return WALK_UNSUPPORTED;
-	if (w->aux_at && walk_read(&w->aux, sizeof(w->aux), w->aux_at))
+	if (w->aux_at && walk_word(w, &w->aux, w->aux_at))
 		return WALK_FAULT;
 	w->aux_at = 0;
 	return WALK_MORE;
@@ -195,7 +233,7 @@ static inline __attribute__((always_inline)) int walk_leave_entry(struct walk *w
 	__u64 ra = w->aux;
 
 	w->entry = 0;
-	if (!WALK_AARCH64 && walk_read(&ra, sizeof(ra), w->sp))
+	if (!WALK_AARCH64 && walk_word(w, &ra, w->sp))
 		return WALK_FAULT;
 	return walk_return(w, WALK_AARCH64 ? w->sp : w->sp + 8, ra);
 }
@@ -213,7 +251,7 @@ static inline __attribute__((always_inline)) int walk_leave_by_fp(struct walk *w
 		return WALK_COMPLETE; /* _start clears it to mark the end */
 	if (fp < w->sp || fp - w->sp > WALK_FP_REACH || (fp & 7))
 		return cause;
-	if (walk_read(frame, sizeof(frame), fp))
+	if (walk_word(w, &frame[0], fp) || walk_word(w, &frame[1], fp + 8))
 		return WALK_FAULT;
 	w->fp = frame[0];
 	w->lost |= WALK_LOST_AUX;
@@ -315,7 +353,7 @@ walk_leave_by_rule(struct walk *w, const struct unwind_rule *r, __u64 pc)
 			return WALK_FAULT;
 		if (WALK_AARCH64 && r->aux != UNWIND_CFA)
 			return WALK_UNSUPPORTED;
-		if (walk_read(&ra, sizeof(ra), cfa + (WALK_AARCH64 ? (__s64)r->aux_off : -8)))
+		if (walk_word(w, &ra, cfa + (WALK_AARCH64 ? (__s64)r->aux_off : -8)))
 			return WALK_FAULT;
 	}
 	WALK_TRY(walk_registers(w, r, cfa));
@@ -376,7 +414,10 @@ static inline __attribute__((always_inline)) void walk_mix(struct walk *w)
 static inline __attribute__((always_inline)) void
 walk_init(struct walk *w, const struct walk_regs *regs, const struct unwind_slice *slice)
 {
-	__builtin_memset(w, 0, sizeof(*w));
+	__builtin_memset(w, 0, WALK_CLEAR_SIZE);
+#ifdef WALK_WINDOW
+	w->win_at = WALK_WIN_EMPTY;
+#endif
 	w->pc = regs->pc;
 	w->sp = regs->sp;
 	w->fp = regs->fp;
