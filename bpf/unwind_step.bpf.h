@@ -12,11 +12,9 @@
  *	walk_untramp(w)			what a pending uretprobe hides at w->pc, or 0
  *	WALK_AARCH64			0 or 1
  *	WALK_STEP			linkage of walk_step()
- *	WALK_WINDOW			bytes of stack read at once, a power of two; or nothing
+ *	WALK_WINDOW			only for walks off the BPF stack, see walk_word()
  *
- * Ordinary frames cost one word of user memory. A read costs some 50 ns whatever its
- * length, so that a struct walk which does not live on the BPF stack may keep a window of
- * the user stack: then that is the price of several frames. The frame pointer and the auxiliary
+ * Ordinary frames cost one word of user memory. The frame pointer and the auxiliary
  * register are lazy: a rule only moves the address where they are saved, which is read
  * when a CFA needs the value. The mapping of the last frame is kept, as neighbours on
  * the stack mostly lie in the same object.
@@ -24,16 +22,11 @@
 #ifndef MEMTALLY_UNWIND_STEP_BPF_H
 #define MEMTALLY_UNWIND_STEP_BPF_H
 
-#include "unwind.h"
+#include "unwind_walk.bpf.h"
 
 #define WALK_MORE (-1) /* walk_step(): there is a caller */
 
-#define WALK_ROW_STEPS	   9	     /* halvings of at most 257 rows of a block */
-#define WALK_MAPPING_STEPS 12	     /* of at most UNWIND_MAX_MAPPINGS */
-#define WALK_FP_REACH	   (1 << 20) /* a frame pointer this far above sp is not believed */
-#define WALK_TRAMP_UNKNOWN (~0ULL)
-#define WALK_LOST_FP	   1
-#define WALK_LOST_AUX	   2
+#define WALK_FP_REACH (1 << 20) /* a frame pointer this far above sp is not believed */
 
 /* glibc's and the kernel's rt_sigframe, from sp in the signal trampoline. */
 #if WALK_AARCH64
@@ -48,149 +41,12 @@
 #define WALK_SIG_PC  168
 #endif
 
-/* Registers to start from. aux: rbx on x86-64, x30 on aarch64. r10: x86-64 only. */
-struct walk_regs {
-	__u64 pc, sp, fp, aux, r10;
-};
-
-struct walk {
-	/* The frame we stand in. fp_at, aux_at: if not 0, where the value is saved. */
-	__u64 pc, sp, fp, aux, r10;
-	__u64 fp_at, aux_at;
-	__u64 slot; /* where pc was read from, as uretprobes name it; 0: a register */
-	/* The mapping of the last frame; m_len 0: none. */
-	__u64 m_start, m_len, m_base;
-	__u32 m_block, m_n_blocks;
-	struct unwind_slice slice;
-	/* Pending uretprobes: trampoline address, next return_instance to look at. */
-	__u64 tramp, tramp_next;
-	/* Results: what to report for this frame, hash and number of all frames. */
-	__u64 cur, hash;
-	__u32 n, status, flags;
-	__u8 is_ra; /* pc is a return address: the call lies before it */
-	__u8 entry; /* pc is the first instruction of a function */
-	__u8 lost;  /* WALK_LOST_*: the register's value is unknown */
-	__u8 pad;
-#ifdef WALK_WINDOW
-	/* Words of the user stack from win_at on; at the end, as it is never cleared. */
-	__u64 win_at;
-	__u64 win[WALK_WINDOW / 8];
-#endif
-};
-
-/*
- * Keeps clang from turning the masks of the searches back into branches, which would
- * double the verifier's paths at each halving.
- */
-#define WALK_OPAQUE(x) asm volatile("" : "+r"(x))
-
 #define WALK_TRY(status_expr)                \
 	do {                                 \
 		int status_ = (status_expr); \
 		if (status_ != WALK_MORE)    \
 			return status_;      \
 	} while (0)
-
-#ifdef WALK_WINDOW
-#define WALK_WORDS	(WALK_WINDOW / 8)
-#define WALK_WIN_BELOW	64 /* registers saved below a return address are wanted later */
-#define WALK_WIN_EMPTY	1  /* not aligned: no address lies in it */
-#define WALK_CLEAR_SIZE __builtin_offsetof(struct walk, win)
-
-/* A word of the user stack. The window only moves up, as a walk does. */
-static inline __attribute__((always_inline)) int walk_word(struct walk *w, __u64 *ret, __u64 addr)
-{
-	__u64 i = addr - w->win_at;
-
-	if ((i & 7) || i >= WALK_WINDOW) {
-		if ((addr & 7) || (w->win_at != WALK_WIN_EMPTY && addr < w->win_at))
-			return walk_read(ret, sizeof(*ret), addr);
-		w->win_at = addr - WALK_WIN_BELOW;
-		if (walk_read(w->win, sizeof(w->win), w->win_at)) {
-			w->win_at = WALK_WIN_EMPTY; /* near the end of the stack */
-			return walk_read(ret, sizeof(*ret), addr);
-		}
-		i = WALK_WIN_BELOW;
-	}
-	WALK_OPAQUE(i); /* or clang drops the mask, which the verifier wants to see */
-	*ret = w->win[(i >> 3) & (WALK_WORDS - 1)];
-	return 0;
-}
-#else
-#define WALK_CLEAR_SIZE		sizeof(struct walk)
-#define walk_word(w, ret, addr) walk_read(ret, sizeof(*(ret)), addr)
-#endif
-
-static inline __attribute__((always_inline)) int walk_find_mapping(struct walk *w, __u64 pc)
-{
-	__u32 base = w->slice.lo, n = w->slice.n, k, half;
-	const struct unwind_mapping *m;
-
-	if (!n)
-		return 0;
-	for (int i = 0; i < WALK_MAPPING_STEPS && n > 1; i++) {
-		__s64 below;
-
-		half = n >> 1;
-		k = base + half;
-		m = walk_mapping(k);
-		if (!m)
-			return 0;
-		below = (__s64)(pc - m->start) >> 63;
-		WALK_OPAQUE(below);
-		base += half & ~(__u32)below;
-		n -= half;
-		WALK_OPAQUE(base);
-		WALK_OPAQUE(n);
-	}
-	m = walk_mapping(base);
-	if (!m || pc < m->start || pc >= m->end)
-		return 0;
-	w->m_start = m->start;
-	w->m_len = m->end - m->start;
-	w->m_base = m->base;
-	w->m_block = m->block;
-	w->m_n_blocks = m->n_blocks;
-	return 1;
-}
-
-static inline __attribute__((always_inline)) const struct unwind_rule *
-walk_find_rule(const struct walk *w, __u64 pc)
-{
-	__u64 off = pc - w->m_base, b = off >> UNWIND_BLOCK_SHIFT;
-	const struct unwind_block *block;
-	const struct unwind_row *row;
-	__u32 base, n, k, half;
-
-	if (b >= w->m_n_blocks) /* below the first address off has wrapped */
-		return 0;
-	k = w->m_block + (__u32)b;
-	block = walk_block(k);
-	if (!block)
-		return 0;
-	base = block->first;
-	n = block->n;
-	for (int i = 0; i < WALK_ROW_STEPS && n > 1; i++) {
-		__s64 below;
-
-		half = n >> 1;
-		k = base + half;
-		row = walk_row(k);
-		if (!row)
-			return 0;
-		below = (__s64)(off - row->pc) >> 63;
-		WALK_OPAQUE(below);
-		base += half & ~(__u32)below;
-		n -= half;
-		WALK_OPAQUE(base);
-		WALK_OPAQUE(n);
-	}
-	row = walk_row(base);
-	if (!row || row->pc > off)
-		return 0;
-	k = row->rule;
-	return walk_rule(k);
-}
 
 static inline __attribute__((always_inline)) int walk_need_fp(struct walk *w)
 {
@@ -414,10 +270,7 @@ static inline __attribute__((always_inline)) void walk_mix(struct walk *w)
 static inline __attribute__((always_inline)) void
 walk_init(struct walk *w, const struct walk_regs *regs, const struct unwind_slice *slice)
 {
-	__builtin_memset(w, 0, WALK_CLEAR_SIZE);
-#ifdef WALK_WINDOW
-	w->win_at = WALK_WIN_EMPTY;
-#endif
+	walk_clear(w);
 	w->pc = regs->pc;
 	w->sp = regs->sp;
 	w->fp = regs->fp;

@@ -8,11 +8,14 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <string.h>
 #include <sys/utsname.h>
 
 #include "cmd.h"
 #include "leak.h"
 #include "lib/log.h"
+#include "trace/features.h"
 
 /* An executable file of a target: at the start, and whenever one is mapped later. */
 static int on_object(void *arg, struct process *p, struct object *o)
@@ -26,8 +29,11 @@ static int on_object(void *arg, struct process *p, struct object *o)
 		return err == -ESRCH ? 0 : err; /* it has exited: its end will be seen */
 	if (err)
 		log_warn("%s, ignoring", msg ? msg : errno_name(err));
-	else if (l->attached && probes_found(l->probes) > before)
+	else if (l->attached && probes_found(l->probes) > before) {
+		/* A library's functions are called once it is loaded; a program runs at once. */
+		l->late += o->program;
 		log_verbose("allocator in '%s' mapped by pid %d: probed", o->path, p->pid);
+	}
 	return 0;
 }
 
@@ -90,8 +96,10 @@ static int on_tick(void *arg, bool last)
 	(void)last;
 	if (!err)
 		err = leak_rows_read(l, &rows, &n);
+	l->reporting = true;
 	if (!err)
 		err = print_rows(l, rows, n);
+	l->reporting = err != 0;
 	if (!err && l->internal_bytes)
 		log_verbose("%llu bytes mapped by allocators for themselves, not shown",
 			    (unsigned long long)l->internal_bytes);
@@ -149,6 +157,19 @@ static int print_end(struct leak *l, uint64_t start_ns)
 
 /* ---- the run ---- */
 
+/* libbpf's own messages, one level below ours. */
+static int log_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	_cleanup_free_ char *text = NULL;
+	int n = level == LIBBPF_DEBUG ? 0 : vasprintf(&text, fmt, ap);
+
+	if (n <= 0)
+		return 0;
+	text[strcspn(text, "\n")] = '\0';
+	log_debug("%s", text);
+	return n;
+}
+
 static int open_rooms(struct leak *l, char **ret_msg)
 {
 	static const enum rank_key keys[] = {RANK_BYTES, RANK_COUNT, RANK_AGE, RANK_RATE};
@@ -181,7 +202,7 @@ static int open_rooms(struct leak *l, char **ret_msg)
 	l->rank = rank_new(ids[c->by], keys[c->sort], clock_mono_ns());
 	if (!l->probes || !l->stacks || !l->sym || !l->rank)
 		return -ENOMEM;
-	return view_new(
+	err = view_new(
 		&(struct view_config){
 			.command = "leak",
 			.out = stdout,
@@ -193,6 +214,9 @@ static int open_rooms(struct leak *l, char **ret_msg)
 			.totals = c->by == LEAK_BY_PROCESS,
 		},
 		&l->view);
+	return err && c->folded ? opts_fail(err, ret_msg, "cannot write '%s': %s", c->folded,
+					    errno_name(err))
+				: err;
 }
 
 static void close_rooms(struct leak *l)
@@ -221,26 +245,83 @@ static int nothing_found(struct leak *l)
 	return -ENOENT;
 }
 
-static int run_traced(struct leak *l)
+/* A function named by --alloc or --free that no mapped file has is a mistake of the user. */
+static int check_specs(struct leak *l)
+{
+	for (size_t i = 0; i < l->n_custom; i++) {
+		const struct alloc_custom *c = &l->custom[i];
+
+		if (allocators_matched(l->allocators, i))
+			continue;
+		log_error("no function '%s' in what the target maps as '%s'", c->function,
+			  c->object[0] ? c->object : "exe");
+		return -ENOENT;
+	}
+	return 0;
+}
+
+static int check_kernel(void)
+{
+	if (feature_has(FEATURE_BTF) && feature_has(FEATURE_RINGBUF))
+		return 0;
+	log_error("this kernel has no %s",
+		  feature_has(FEATURE_BTF) ? "BPF ring buffer (v5.8 or newer is needed)"
+					   : "BTF type information (/sys/kernel/btf/vmlinux, "
+					     "CONFIG_DEBUG_INFO_BTF)");
+	return -EOPNOTSUPP;
+}
+
+static void say_stopped(const struct leak *l, int err)
+{
+	char *const *program = l->o->common.program;
+
+	if (l->reporting)
+		log_error("cannot write the report: %s", errno_name(err));
+	else if (program)
+		log_error("cannot run '%s': %s", program[0], errno_name(err));
+	else
+		log_error("cannot go on: %s", errno_name(err));
+}
+
+/* Everything before the first probe; each failure is said by who found it. */
+static int prepare(struct leak *l)
 {
 	int err = tracer_scan(l->tracer);
 
-	if (err)
+	if (err) {
+		say_stopped(l, err);
 		return err;
+	}
 	if (!probes_found(l->probes) && !leak_wants_every(l->o))
 		return nothing_found(l);
-	err = leak_load(l);
+	if (!leak_wants_every(l->o))
+		err = check_specs(l);
 	if (!err)
-		err = leak_attach(l);
+		err = leak_load(l);
+	return err ? err : leak_attach(l);
+}
+
+static int run_traced(struct leak *l)
+{
+	int err = prepare(l);
+
 	if (err)
 		return err;
 	l->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	l->reporting = true;
 	err = print_start(l);
+	l->reporting = err != 0;
 	if (!err)
 		err = tracer_run(l->tracer);
 	l->end_ns = clock_mono_ns();
 	probes_detach(l->probes); /* the target runs free before we go on */
-	return err ? err : print_end(l, tracer_start_ns(l->tracer));
+	if (!err) {
+		l->reporting = true;
+		err = print_end(l, tracer_start_ns(l->tracer));
+	}
+	if (err)
+		say_stopped(l, err);
+	return err;
 }
 
 static int run(const void *cfg)
@@ -249,16 +330,21 @@ static int run(const void *cfg)
 	_cleanup_free_ char *msg = NULL;
 	int err;
 
+	log_init("leak", LOG_INFO + (enum log_level)MIN(l.o->common.verbose, 2U));
+	libbpf_set_print(log_libbpf);
 	err = alloc_custom_parse(&l.o->alloc, &l.o->free, &l.custom, &l.n_custom, &msg);
 	if (err) {
 		log_error("%s", msg ? msg : errno_name(err));
 		return STATUS_USAGE;
 	}
-	err = open_rooms(&l, &msg);
+	err = check_kernel();
+	if (!err) {
+		err = open_rooms(&l, &msg);
+		if (err)
+			log_error("%s", msg ? msg : errno_name(err));
+	}
 	if (!err)
 		err = run_traced(&l);
-	if (err && msg)
-		log_error("%s", msg);
 	close_rooms(&l);
 	return err ? STATUS_FAILURE : l.incomplete ? STATUS_INCOMPLETE : STATUS_FINE;
 }

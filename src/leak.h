@@ -33,8 +33,10 @@ struct leak {
 	int stats_fd; /* holds the kernel's run time statistics on; -1 */
 	uint64_t map_bytes;
 	uint64_t ticks, end_ns;
+	uint64_t late; /* images whose allocator was probed after they had begun */
 	uint64_t internal_bytes; /* mapped by allocator libraries for themselves, last tick */
 	bool attached, incomplete;
+	bool reporting; /* what fails now is the writing */
 	int view_err;
 };
 

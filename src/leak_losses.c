@@ -36,7 +36,7 @@ static const struct {
 	  "restrict the targets"}},
 };
 
-#define N_EXTRA 3
+#define N_EXTRA 4
 
 static uint64_t recursion_misses(const struct leak *l)
 {
@@ -92,6 +92,10 @@ int leak_losses_read(struct leak *l, struct loss **ret, size_t *ret_n)
 		(struct loss){"unwind_tables_full", tables_full(l),
 			      "objects or mappings without room in the unwind tables",
 			      "restrict the targets; frames there fall back to frame pointers"};
+	losses[n++] = (struct loss){
+		"probes_late", l->late,
+		"programs begun by exec whose own allocator was probed after their first calls",
+		"start such a program itself: memtally leak -- PROGRAM"};
 	for (size_t i = 0; i < n; i++)
 		l->incomplete |= losses[i].count != 0;
 	*ret = losses;

@@ -224,36 +224,56 @@ static int by_site_then_first(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
-/* One row of n ranges of the same site; the rests of one mmap count as one. */
+static int keep_ranges(struct row *row, const struct range *v, size_t n, uint64_t now_ns)
+{
+	row->blocks = calloc(n, sizeof(*row->blocks));
+	if (!row->blocks)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		row->blocks[i] =
+			(struct block){v[i].start, v[i].end - v[i].start, now_ns - v[i].born_ns};
+	row->n_blocks = n;
+	return 0;
+}
+
+/* Sums up n ranges of one site; the rests of one mmap count as one. */
+static void sum_ranges(struct row *row, const struct range *v, size_t n, uint64_t now_ns)
+{
+	uint64_t age_sum_us = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t age_ns = now_ns - v[i].born_ns;
+
+		row->bytes += v[i].end - v[i].start;
+		if (i && v[i].first == v[i - 1].first && v[i].born_ns == v[i - 1].born_ns)
+			continue;
+		row->count++;
+		age_sum_us += age_ns / 1000;
+		row->age_max_ns = MAX(row->age_max_ns, age_ns);
+	}
+	row->allocs = row->count;
+	row->age_mean_ns = age_sum_us / row->count * 1000;
+	row->has_ages = true;
+}
+
+/* One row of n ranges of the same site. */
 static int row_of_ranges(struct rows *r, struct process *p, const struct range *v, size_t n)
 {
 	const struct stack *st = stacks_find(r->l->stacks, v[0].site);
-	uint64_t bytes = 0, count = 0, age_sum = 0, age_max = 0;
 	struct row *row;
 	int err;
 
-	for (size_t i = 0; i < n; i++) {
-		bytes += v[i].end - v[i].start;
-		if (i && v[i].first == v[i - 1].first && v[i].born_ns == v[i - 1].born_ns)
-			continue;
-		count++;
-		age_sum += (r->now_ns - v[i].born_ns) / 1000;
-		age_max = MAX(age_max, r->now_ns - v[i].born_ns);
-	}
 	if (mapped_by_allocator(r->l, p, st)) {
-		r->l->internal_bytes += bytes;
+		for (size_t i = 0; i < n; i++)
+			r->l->internal_bytes += v[i].end - v[i].start;
 		return 0;
 	}
 	row = row_new(r, v[0].site, p->key, &err);
 	if (!row)
 		return err;
 	row->kind = kind_names[ALLOC_KIND_MMAP];
-	row->bytes = bytes;
-	row->count = row->allocs = count;
-	row->has_ages = true;
-	row->age_mean_ns = age_sum / count * 1000;
-	row->age_max_ns = age_max;
-	return 0;
+	sum_ranges(row, v, n, r->now_ns);
+	return r->l->o->show_allocs ? keep_ranges(row, v, n, r->now_ns) : 0;
 }
 
 static int read_ranges_of(struct rows *r, struct process *p)

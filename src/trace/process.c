@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define TASK_COMM_LEN 16 /* of the kernel, NUL included */
+
 struct processes {
 	struct process **v; /* pointers: entries are handed out */
 	size_t n, cap;
@@ -206,6 +208,15 @@ static bool is_zombie(pid_t pid)
 		return false;
 	end = strrchr(text, ')'); /* comm may hold anything */
 	return end && (end[1] == ' ') && (end[2] == 'Z' || end[2] == 'X');
+}
+
+void process_will_run(struct process *p, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	free(p->exe);
+	p->exe = strdup(path);
+	snprintf(p->comm, TASK_COMM_LEN, "%s", slash ? slash + 1 : path);
 }
 
 int process_check_target(pid_t pid, const char **ret_why)

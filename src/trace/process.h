@@ -49,6 +49,9 @@ int processes_fork(struct processes *p, const struct process *parent, pid_t pid,
 /* Ends the image of pid and begins an empty one; comm as exec set it. 0 or -ENOMEM. */
 int processes_exec(struct processes *p, pid_t pid, const char *comm, struct process **ret);
 
+/* Names a program that has not executed yet as it will be named. */
+void process_will_run(struct process *p, const char *path);
+
 /* Why a pid can't be a target: 0, or a negative errno with *ret_why set (static text). */
 int process_check_target(pid_t pid, const char **ret_why);
 

@@ -103,6 +103,8 @@ static int announce_predicted(struct tracer *t, struct process *p)
 
 	if (err)
 		return err;
+	if (n)
+		process_will_run(p, paths[0]);
 	for (size_t i = 0; i < n && !err; i++)
 		if (!objects_get_path(t->objects, paths[i], &o))
 			err = announce_predicted_object(t, p, o);

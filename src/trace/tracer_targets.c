@@ -97,7 +97,7 @@ static int add_program(struct tracer *t, char **ret_msg)
 		return opts_fail(err, ret_msg, "cannot start '%s': %s", t->cfg.program[0],
 				 errno_name(err));
 	maps_deinit(&p->maps); /* still ours; the program's own come with its exec */
-	snprintf(p->comm, sizeof(p->comm), "%s", t->cfg.program[0]);
+	process_will_run(p, t->cfg.program[0]);
 	return 0;
 }
 

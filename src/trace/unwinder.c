@@ -258,9 +258,8 @@ int unwinder_size_maps(struct unwinder *u, struct bpf_object *obj, size_t headro
 {
 	size_t room =
 		headroom_rows ? headroom_rows : MAX(u->staged_rows / 4, (size_t)MIN_HEADROOM_ROWS);
-	int err;
+	int err = size_map(obj, "unwind_rows", u->staged_rows + room, &u->rows);
 
-	err = size_map(obj, "unwind_rows", u->staged_rows + room, &u->rows);
 	if (!err)
 		err = size_map(obj, "unwind_blocks", u->staged_blocks + room / ROWS_PER_BLOCK + 1,
 			       &u->blocks);

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -41,10 +42,23 @@ static bool has_ended(struct harness *h)
 	return h->ended;
 }
 
+/* To the processor we are on, children too. */
+static void pin(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((size_t)sched_getcpu(), &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
 static int spawn(struct harness *h)
 {
+	sched_getaffinity(0, sizeof(h->cpus), &h->cpus);
 	char path[128];
 
+	if (h->one_cpu)
+		pin();
 	strcpy(h->dir, "/tmp/memtally-gt-XXXXXX");
 	if (!mkdtemp(h->dir))
 		return -errno;
@@ -230,6 +244,7 @@ static void remove_dir(const char *dir)
 void harness_stop(struct harness *h)
 {
 	setpriority(PRIO_PROCESS, 0, 0);
+	sched_setaffinity(0, sizeof(h->cpus), &h->cpus);
 	for (size_t i = 0; i < ARRAY_SIZE(h->links); i++)
 		bpf_link__destroy(h->links[i]);
 	unwinder_free(h->unwinder);

@@ -29,7 +29,7 @@ static char victims[PATH_MAX];
 static char preload[PATH_MAX + 32];
 
 /* Runs argv below the preload library: no wrong frame, and so many per cent complete. */
-static void check_truth(char **argv, double min_exact)
+static void check_truth(char **argv, bool one_cpu, double min_exact)
 {
 	struct harness h = {
 		.argv = argv,
@@ -39,6 +39,7 @@ static void check_truth(char **argv, double min_exact)
 		.program = "every_enter",
 		.mode = UNWIND_DWARF,
 		.follow_maps = true,
+		.one_cpu = one_cpu,
 	};
 	struct gt_report r;
 
@@ -59,7 +60,7 @@ static void check_victim(const char *name, char *rounds)
 	char *argv[] = {path, rounds, NULL};
 
 	snprintf(path, sizeof(path), "%s/%s", victims, name);
-	check_truth(argv, 99.9);
+	check_truth(argv, false, 99.9);
 }
 
 static void test_truth_c(void **state)
@@ -82,7 +83,11 @@ static void skip_without(const char *path)
 	skip();
 }
 
-/* The imports bring shared objects while the probe is on: the tables follow. */
+/*
+ * The imports bring shared objects while the probe is on, and the tables follow. On one
+ * CPU the drain always runs before the program goes on; how many stacks are cut short
+ * while both run is measured by tests/bench/bench_unwind.py.
+ */
 static void test_truth_python(void **state)
 {
 	char *argv[] = {
@@ -101,7 +106,7 @@ static void test_truth_python(void **state)
 
 	(void)state;
 	skip_without(argv[0]);
-	check_truth(argv, 99.5);
+	check_truth(argv, true, 99.9);
 }
 
 static void test_truth_perl(void **state)
@@ -116,7 +121,7 @@ static void test_truth_perl(void **state)
 
 	(void)state;
 	skip_without(argv[0]);
-	check_truth(argv, 99.5);
+	check_truth(argv, true, 99.9);
 }
 
 static void test_truth_clang(void **state)
@@ -143,7 +148,7 @@ static void test_truth_clang(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
 	close(fd);
-	check_truth(argv, 99);
+	check_truth(argv, false, 99);
 	unlink(source);
 }
 
