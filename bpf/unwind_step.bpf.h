@@ -259,6 +259,19 @@ WALK_STEP int walk_step(struct walk *w)
 	return walk_leave_by_rule(w, r, pc);
 }
 
+/*
+ * walk_step() without the call for the plain case of frame pointers, which costs less
+ * than calling. The trampoline must be known already.
+ */
+static inline __attribute__((always_inline)) int walk_step_fast(struct walk *w)
+{
+	if (unwind_cfg.mode != UNWIND_FP || w->entry || w->tramp == WALK_TRAMP_UNKNOWN ||
+	    w->pc == w->tramp)
+		return walk_step(w);
+	w->cur = w->pc;
+	return walk_leave_by_fp(w, WALK_NO_ROW);
+}
+
 /* 64 bits over the resolved addresses; at a million stacks two collide with 3e-8. */
 static inline __attribute__((always_inline)) void walk_mix(struct walk *w)
 {
@@ -294,7 +307,7 @@ static inline __attribute__((always_inline)) void walk_run(struct walk *w, __u64
 		if (i >= unwind_cfg.max_frames)
 			break;
 		w->cur = w->pc;
-		status = unwind_cfg.mode == UNWIND_NONE ? WALK_DEPTH : walk_step(w);
+		status = unwind_cfg.mode == UNWIND_NONE ? WALK_DEPTH : walk_step_fast(w);
 		if (pcs)
 			pcs[i] = w->cur;
 		walk_mix(w);
