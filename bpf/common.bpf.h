@@ -270,7 +270,6 @@ static __always_inline __u64 stack_walk(struct walk *w, struct stack_event *s, _
 	__u64 id;
 
 	walk_run(w, s->pcs);
-	count(STAT_WALKS);
 	count(STAT_WALK_STATUS + (w->status < WALK_STATUSES ? w->status : WALK_FAULT));
 	if (unwind_cfg.mode != UNWIND_FP && (w->flags & WALK_FLAG_FP))
 		count(STAT_WALK_FP);

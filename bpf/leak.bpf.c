@@ -13,7 +13,7 @@
  * them, fed by the ring in order. munmap and mremap are told before the kernel acts, for
  * the same reason as realloc, and undone if they fail.
  */
-#define WALK_WINDOW 512
+#define WALK_WINDOW 1024 /* of user stack read at once, into the thread's state */
 #include "outstanding.bpf.h"
 #include "alloc_spec.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Programs of the walk's own tests: every stack to user space, or counted by hash. */
-#define WALK_WINDOW 512 /* as leak has it */
+#define WALK_WINDOW 1024 /* as leak has it */
 #include "unwind.bpf.h"
 #include "walk_record.h"
 
