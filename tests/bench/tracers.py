@@ -221,7 +221,7 @@ def wrappers(out):
     """Tools that start the program themselves: {name: argv before the program's}."""
     found, missing = {}, {}
     for name, tool, argv in (
-        ("heaptrack", "heaptrack", ["--record-only", "-o", os.path.join(out, "heaptrack")]),
+        ("heaptrack", "heaptrack", ["-r", "-o", os.path.join(out, "heaptrack")]),
         ("valgrind massif", "valgrind",
          ["--tool=massif", f"--massif-out-file={os.path.join(out, 'massif')}"]),
     ):
