@@ -273,6 +273,10 @@ static __always_inline __u64 stack_walk(struct walk *w, struct stack_event *s, _
 	count(STAT_WALK_STATUS + (w->status < WALK_STATUSES ? w->status : WALK_FAULT));
 	if (unwind_cfg.mode != UNWIND_FP && (w->flags & WALK_FLAG_FP))
 		count(STAT_WALK_FP);
+	if (w->flags & WALK_FLAG_BUSY)
+		count(STAT_WALK_BUSY);
+	if (w->flags & WALK_FLAG_NEW)
+		count(STAT_WALK_NEW);
 	id = hash_mix(hash_mix(w->hash, proc_key), kind + 1);
 	if (cfg.by_thread)
 		id = hash_mix(id, bpf_get_current_pid_tgid());

@@ -33,10 +33,10 @@ struct walk {
 	/* Results: what to report for this frame, hash and number of all frames. */
 	__u64 cur, hash;
 	__u32 n, status, flags;
-	__u8 is_ra; /* pc is a return address: the call lies before it */
-	__u8 entry; /* pc is the first instruction of a function */
-	__u8 lost;  /* WALK_LOST_*: the register's value is unknown */
-	__u8 pad;
+	__u8 is_ra;	/* pc is a return address: the call lies before it */
+	__u8 entry;	/* pc is the first instruction of a function */
+	__u8 lost;	/* WALK_LOST_*: the register's value is unknown */
+	__u8 m_unknown; /* the mapping of the last frame is of no known object */
 #ifdef WALK_WINDOW
 	__u64 win_at; /* address of the first word in win */
 	__u64 win[WALK_WINDOW / 8];
@@ -118,6 +118,7 @@ static inline __attribute__((always_inline)) int walk_find_mapping(struct walk *
 	w->m_base = m->base;
 	w->m_block = m->block;
 	w->m_n_blocks = m->n_blocks;
+	w->m_unknown = 0;
 	return 1;
 }
 

@@ -38,6 +38,8 @@ enum stat_id {
 	STAT_CALLS,	  /* probe hits of wanted processes */
 	STAT_WALKS,	  /* kernel stacks; of users the sum over their statuses */
 	STAT_WALK_FP,	  /* of these: with frames by frame pointer guess */
+	STAT_WALK_BUSY,	  /* of these: a mapping could not be looked up */
+	STAT_WALK_NEW,	  /* of these: through a file without a table, or not in time */
 	STAT_WALK_STATUS, /* first of enum walk_status counters */
 	STAT_LOSS_FIRST = STAT_WALK_STATUS + WALK_STATUSES,
 	STAT_BLOCKS_FULL = STAT_LOSS_FIRST, /* no room for a block */

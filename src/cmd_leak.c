@@ -44,7 +44,8 @@ static int on_process(void *arg, struct process *p)
 	if (p->ended) {
 		probes_forget(l->probes, p->pid);
 		symbolizer_forget(l->sym, p->pid);
-		return 0;
+		l->purge_wanted = true;
+		return l->attached ? leak_purge(l) : 0;
 	}
 	return process_seed_ranges(p);
 }
@@ -258,15 +259,26 @@ static int check_specs(struct leak *l)
 	return 0;
 }
 
+/* What nothing works without, and how to say that it is missing. */
 static int check_kernel(void)
 {
-	if (feature_has(FEATURE_BTF) && feature_has(FEATURE_RINGBUF))
-		return 0;
-	log_error("this kernel has no %s",
-		  feature_has(FEATURE_BTF) ? "BPF ring buffer (v5.8 or newer is needed)"
-					   : "BTF type information (/sys/kernel/btf/vmlinux, "
-					     "CONFIG_DEBUG_INFO_BTF)");
-	return -EOPNOTSUPP;
+	static const struct {
+		enum feature feature;
+		const char *missing;
+	} needs[] = {
+		{FEATURE_BTF,
+		 "BTF type information (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF)"},
+		{FEATURE_RINGBUF, "BPF ring buffer (v5.8 or newer)"},
+		{FEATURE_COOKIE, "cookies of uprobes (v5.15 or newer)"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {
+		if (feature_has(needs[i].feature))
+			continue;
+		log_error("this kernel has no %s", needs[i].missing);
+		return -EOPNOTSUPP;
+	}
+	return 0;
 }
 
 static void say_stopped(const struct leak *l, int err)
@@ -279,6 +291,15 @@ static void say_stopped(const struct leak *l, int err)
 		log_error("cannot run '%s': %s", program[0], errno_name(err));
 	else
 		log_error("cannot go on: %s", errno_name(err));
+}
+
+/* The tracepoint of fork tells pids of the initial namespace only. */
+static int check_follow(const struct leak *l)
+{
+	if (!l->o->common.follow || !leak_in_pid_namespace())
+		return 0;
+	log_error("--follow needs the initial pid namespace: run memtally outside the container");
+	return -EOPNOTSUPP;
 }
 
 /* Everything before the first probe; each failure is said by who found it. */
@@ -341,6 +362,8 @@ static int run(const void *cfg)
 		return STATUS_USAGE;
 	}
 	err = check_kernel();
+	if (!err)
+		err = check_follow(&l);
 	if (!err) {
 		err = open_rooms(&l, &msg);
 		if (err)

@@ -301,8 +301,8 @@ int object_each_function(const struct object *o,
 	return bad ? -EBADMSG : 0;
 }
 
-static int slots_of(Elf *elf, Elf_Scn *scn,
-		    int (*fn)(const struct object_slot *slot, void *arg), void *arg)
+static int slots_of(Elf *elf, Elf_Scn *scn, int (*fn)(const struct object_slot *slot, void *arg),
+		    void *arg)
 {
 	struct object_slot slot;
 	GElf_Shdr shdr;
@@ -318,8 +318,8 @@ static int slots_of(Elf *elf, Elf_Scn *scn,
 		if (!GELF_R_SYM(r.r_info) || !gelf_getsym(t.syms, (int)GELF_R_SYM(r.r_info), &s) ||
 		    s.st_name >= t.names_len)
 			continue;
-		slot = (struct object_slot){ r.r_offset, t.names + s.st_name,
-					     s.st_shndx == SHN_UNDEF ? 0 : s.st_value };
+		slot = (struct object_slot){r.r_offset, t.names + s.st_name,
+					    s.st_shndx == SHN_UNDEF ? 0 : s.st_value};
 		stop = fn(&slot, arg);
 	}
 	return stop;

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include <string.h>
 
 #include "trace/attach.h"
 #include "trace/uprobe.h"
@@ -27,6 +28,11 @@ static bool probe_task_storage(void)
 {
 	return libbpf_probe_bpf_map_type(BPF_MAP_TYPE_TASK_STORAGE, NULL) == 1 &&
 	       libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_task_storage_get, NULL) == 1;
+}
+
+static bool probe_find_vma(void)
+{
+	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_find_vma, NULL) == 1;
 }
 
 static bool probe_tracepoints(void)
@@ -91,7 +97,24 @@ static const struct {
 				    probe_session},
 	[FEATURE_TRACEPOINTS] = {"tracepoints", "process events; needed by --follow and exec",
 				 probe_tracepoints},
+	[FEATURE_FIND_VMA] = {"find-vma",
+			      "whole stacks at once after exec and dlopen (v5.17, 7c7e3d31e785)",
+			      probe_find_vma},
 };
+
+/* MEMTALLY_WITHOUT="NAME,NAME": as if the kernel had not these, to test what then happens. */
+static bool is_denied(const char *name)
+{
+	const char *denied = getenv("MEMTALLY_WITHOUT");
+	size_t len = strlen(name), n;
+
+	for (; denied && *denied; denied += n + (denied[n] == ',')) {
+		n = strcspn(denied, ",");
+		if (n == len && strncmp(denied, name, n) == 0)
+			return true;
+	}
+	return false;
+}
 
 bool feature_has(enum feature f)
 {
@@ -102,7 +125,7 @@ bool feature_has(enum feature f)
 	} known[FEATURE_COUNT]; /* a cache: the kernel won't change */
 
 	if (known[f] == UNKNOWN)
-		known[f] = features[f].probe() ? YES : NO;
+		known[f] = !is_denied(features[f].name) && features[f].probe() ? YES : NO;
 	return known[f] == YES;
 }
 

@@ -10,7 +10,7 @@
 struct extents {
 	struct extent {
 		uint64_t start, end;
-	} *v;
+	} * v;
 	size_t n, cap;
 	bool read;
 };

@@ -64,6 +64,17 @@ struct process *processes_find_key(const struct processes *p, uint64_t key)
 	return NULL;
 }
 
+struct process *processes_find_unnamed(const struct processes *p, pid_t pid, uint64_t time_ns)
+{
+	for (size_t i = p->n; i-- > 0;) {
+		struct process *image = p->v[i];
+
+		if (image->pid == pid && image->born_ns && image->born_ns <= time_ns)
+			return image->key ? NULL : image;
+	}
+	return NULL;
+}
+
 static struct process *append(struct processes *p, pid_t pid)
 {
 	struct process *new;

@@ -16,9 +16,10 @@
 
 struct process {
 	pid_t pid;
-	uint64_t key;  /* proc_key of the BPF side; 0 until it is known */
-	char comm[64]; /* any bytes, NUL-terminated */
-	char *exe;     /* owned; may be NULL */
+	uint64_t key;	  /* proc_key of the BPF side; 0 until it is known */
+	uint64_t born_ns; /* monotonic, of the fork or exec; 0: was there before */
+	char comm[64];	  /* any bytes, NUL-terminated */
+	char *exe;	  /* owned; may be NULL */
 	struct maps maps;
 	struct ranges *ranges; /* NULL until the first mapping event or seeding */
 	struct unwind_slice slice;
@@ -37,6 +38,12 @@ struct process *processes_at(const struct processes *p, size_t i);
 struct process *processes_find_pid(const struct processes *p, pid_t pid);
 /* By proc_key, ended ones too; NULL if unknown. */
 struct process *processes_find_key(const struct processes *p, uint64_t key);
+
+/*
+ * The image that a key of that time belongs to: of those whose fork or exec was seen and
+ * that have no key yet, the last one by then; ended ones too. NULL: none.
+ */
+struct process *processes_find_unnamed(const struct processes *p, pid_t pid, uint64_t time_ns);
 
 /*
  * Adds a running process, reading its mappings, comm and exe from /proc. An entry for the

@@ -26,7 +26,8 @@ int watch_publish(struct tracer *t, struct process *p)
 	uint32_t pid = (uint32_t)p->pid;
 	int err;
 
-	if (!t->bound || !p->maps_changed || p->ended)
+	/* Without a key it is not known whether this still is the running image. */
+	if (!t->bound || !p->maps_changed || p->ended || !p->key)
 		return 0;
 	p->maps_changed = false;
 	err = unwinder_update(t->unwinder, p->pid, &p->maps, &p->slice, &slice);
@@ -50,10 +51,14 @@ static int watch_publish_all(struct tracer *t)
 static int on_fork(struct tracer *t, const struct proc_event *e)
 {
 	struct process *parent = processes_find_pid(t->processes, e->ppid), *child;
+	int err;
 
 	if (!parent || e->pid == e->ppid || !t->cfg.follow)
 		return 0;
-	return processes_fork(t->processes, parent, e->pid, &child);
+	err = processes_fork(t->processes, parent, e->pid, &child);
+	if (!err)
+		child->born_ns = e->time_ns;
+	return err;
 }
 
 static int on_exec(struct tracer *t, const struct proc_event *e)
@@ -66,6 +71,7 @@ static int on_exec(struct tracer *t, const struct proc_event *e)
 	err = processes_exec(t->processes, e->pid, e->comm, &new);
 	if (err)
 		return err;
+	new->born_ns = e->time_ns;
 	unwinder_forget(t->unwinder, &p->slice);
 	p->slice = (struct unwind_slice){0};
 	return 0;
@@ -74,12 +80,16 @@ static int on_exec(struct tracer *t, const struct proc_event *e)
 static int on_mmap(struct tracer *t, const struct proc_event *e)
 {
 	struct process *p = processes_find_pid(t->processes, e->pid);
+	struct mapping mapping = e->mapping;
 	int err;
 
 	if (!p)
 		return 0;
 	err = maps_insert(&p->maps, &e->mapping);
 	p->maps_changed = true;
+	/* Its table first: the process runs on, and the walk finds the file by its inode. */
+	if (!err && t->bound)
+		err = unwinder_prepare(t->unwinder, p->pid, &(struct maps){.v = &mapping, .n = 1});
 	return err ? err : watch_announce(t, p, &e->mapping);
 }
 
@@ -118,8 +128,11 @@ static int on_new_image(struct tracer *t, const struct event *ev)
 
 	if (err)
 		return err;
-	p = processes_find_pid(t->processes, pid);
-	known = p && !p->key; /* its fork or exec was seen: its mappings are announced */
+	/* Its fork or exec was seen: its mappings are announced. It may be replaced by now. */
+	p = processes_find_unnamed(t->processes, pid, ev->time_ns);
+	known = p != NULL;
+	if (!p)
+		p = processes_find_pid(t->processes, pid);
 	if (p && p->key == ev->proc_key)
 		return 0;
 	if (!known)
