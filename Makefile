@@ -250,14 +250,16 @@ tidy: $(SKELS)
 	$(Q)clang-tidy --quiet $(SRCS) -- $(filter-out -Werror,$(CFLAGS_ALL))
 
 # QUICK=1: the main figures in less than a minute. The full run writes docs/bench.md.
-BENCH_BINS := $(BUILD)/bench/floor $(BUILD)/bench/load $(BUILD)/bench/load-fp
-$(BUILD)/bench/floor: $(BUILD)/tests/bench/floor.o $(ROOM_SRCS:%.c=$(BUILD)/%.o)
+BENCHES := tests/bench/bench.py $(if $(QUICK),,$(wildcard tests/bench/bench_*.py))
+LOADS := $(BUILD)/bench/load $(BUILD)/bench/load-fp
+BENCH_BINS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+$(filter-out $(LOADS),$(BENCH_BINS)): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(ROOM_SRCS:%.c=$(BUILD)/%.o)
 	$(call msg,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
-bench: $(BIN) $(BENCH_BINS)
-	$(Q)tools/as_root.sh env BUILD=$(BUILD) QUICK='$(QUICK)' PYTHONDONTWRITEBYTECODE=1 \
-		$(PYTHON) tests/bench/bench.py
+bench: $(BIN) $(BENCH_BINS) $(LOADS)
+	$(Q)for b in $(BENCHES); do tools/as_root.sh env BUILD=$(BUILD) QUICK='$(QUICK)' \
+		PYTHONDONTWRITEBYTECODE=1 $(PYTHON) $$b || exit 1; done
 
 FUZZ_SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
