@@ -85,6 +85,18 @@ def stackid_ns(load, depth, command):
 
 def walk(loads, depth, repeats):
     """What one stack costs: run time of the program with the walk, less without."""
+    # memtally has the kernel's statistics on for a part of the time; here they stay on.
+    idle = Load("idle", [os.path.join(BUILD, "bench", "load")])
+    statistics_on = Floor("statistics", ["-k", "1"])
+    statistics_on.start(idle)
+    try:
+        return walk_measured(loads, depth, repeats)
+    finally:
+        statistics_on.stop()
+        idle.close()
+
+
+def walk_measured(loads, depth, repeats):
     command = f"pair 1 50000 {depth}"
     rows = {"dwarf": [], "fp": [], "bpf_get_stackid": []}
     for _ in range(repeats):
