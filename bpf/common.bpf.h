@@ -210,11 +210,7 @@ static __always_inline struct thread *thread_get(void)
 
 /* ---- stacks ---- */
 
-static __always_inline __u64 hash_mix(__u64 h, __u64 v)
-{
-	h = (h ^ v) * 0x9E3779B97F4A7C15ULL;
-	return h ^ (h >> 32);
-}
+#include "raw_stack.bpf.h"
 
 /* Where in a probed function a stack is taken. */
 enum take_where {
@@ -247,8 +243,8 @@ static __always_inline void walk_leave(struct walk *w)
 
 /*
  * Takes the user stack of the running thread into s->pcs and returns the id of the site it
- * belongs to: a 64-bit hash over the frames, the process image, the kind and, on request,
- * the thread. At 1M stacks two meet with a chance of 3e-8.
+ * belongs to. With WALK_FLAG_RAW in s->flags, user space gets the rest of the frames and
+ * the site is this call's alone.
  */
 static __always_inline __u64 stack_take(struct pt_regs *ctx, struct stack_event *s, __u64 proc_key,
 					const struct taking *how)
@@ -256,20 +252,30 @@ static __always_inline __u64 stack_take(struct pt_regs *ctx, struct stack_event 
 	__u32 tgid = proc_key;
 	struct unwind_slice *slice = bpf_map_lookup_elem(&slices, &tgid);
 	struct walk w;
-	__u64 id;
 
+	s->site = 0;
 	walk_start(&w, ctx, slice, how->where == TAKE_AT_RETURN);
 	if (how->where == TAKE_AT_RET_SITE)
 		walk_leave(&w);
-	walk_run(&w, s->pcs);
+	if (cfg.raws)
+		w.flags = WALK_FLAG_ASK;
+	if (walk_go_on(&w, s->pcs)) {
+		w.flags &= ~WALK_FLAG_ASK;
+		w.status = WALK_NO_MAPPING;
+		s->site = raw_send(&w, s, proc_key, how->kind);
+		if (!s->site)
+			walk_go_on(&w, s->pcs);
+		else
+			w.flags |= WALK_FLAG_RAW;
+	}
+	w.flags &= ~WALK_FLAG_ASK;
 	count(STAT_WALKS);
 	count(STAT_WALK_STATUS + (w.status < WALK_STATUSES ? w.status : WALK_FAULT));
 	if (w.flags & WALK_FLAG_FP)
 		count(STAT_WALK_FP);
-	id = hash_mix(hash_mix(w.hash, proc_key), how->kind + 1);
-	if (cfg.by_thread)
-		id = hash_mix(id, bpf_get_current_pid_tgid());
-	s->site = id ? id : 1;
+	if (!s->site)
+		s->site = site_id(w.hash, proc_key, how->kind,
+				  cfg.by_thread ? bpf_get_current_pid_tgid() : 0);
 	s->kind = how->kind;
 	s->status = w.status;
 	s->flags = w.flags;

@@ -52,6 +52,8 @@ enum walk_status {
 #define WALK_FLAG_FP	 1 /* a frame pointer was trusted: plausible, not proven */
 #define WALK_FLAG_TRAMP	 2 /* return address hidden by a pending uretprobe, resolved */
 #define WALK_FLAG_SIGNAL 4 /* went through a signal frame */
+#define WALK_FLAG_RAW	 32 /* user space finished it */
+#define WALK_FLAG_ASK	 64 /* during the walk: stop at a file without a table */
 
 /* The two halves of a row are one u64 with pc on top. */
 struct unwind_row {
