@@ -273,6 +273,10 @@ static __always_inline __u64 stack_take(struct pt_regs *ctx, struct stack_event 
 	count(STAT_WALK_STATUS + (w.status < WALK_STATUSES ? w.status : WALK_FAULT));
 	if (w.flags & WALK_FLAG_FP)
 		count(STAT_WALK_FP);
+	if (w.flags & WALK_FLAG_BUSY)
+		count(STAT_WALK_BUSY);
+	if (w.flags & WALK_FLAG_NEW)
+		count(STAT_WALK_NEW);
 	if (!s->site)
 		s->site = site_id(w.hash, proc_key, how->kind,
 				  cfg.by_thread ? bpf_get_current_pid_tgid() : 0);

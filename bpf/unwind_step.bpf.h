@@ -10,6 +10,8 @@
  *	walk_mapping(k), walk_block(k), walk_row(k), walk_rule(k)
  *					element k of a table, or NULL
  *	walk_untramp(w)			what a pending uretprobe hides at w->pc, or 0
+ *	walk_find_vma(w, pc)		1 and the mapping cache filled, from what the kernel
+ *					knows at this moment; 0 if that is no known object
  *	WALK_AARCH64			0 or 1
  *	WALK_STEP			linkage of walk_step()
  *
@@ -217,6 +219,29 @@ walk_leave_by_rule(struct walk *w, const struct unwind_rule *r, __u64 pc)
 }
 
 /*
+ * Fills the mapping cache for *pc, where it does not hold it yet: from the slice, else
+ * from the kernel. A trampoline's *pc becomes what it hides.
+ */
+static inline __attribute__((always_inline)) int walk_locate(struct walk *w, __u64 *pc)
+{
+	int tables = unwind_cfg.mode != UNWIND_FP;
+	__u64 hidden;
+
+	if (tables && walk_find_mapping(w, *pc))
+		return 1;
+	w->m_len = 0;
+	hidden = w->slot ? walk_untramp(w) : 0;
+	if (hidden) {
+		w->pc = w->cur = hidden;
+		w->flags |= WALK_FLAG_TRAMP;
+		*pc = hidden - 1;
+		if (tables && walk_find_mapping(w, *pc))
+			return 1;
+	}
+	return tables && walk_find_vma(w, *pc);
+}
+
+/*
  * From the frame in *w to its caller: WALK_MORE, or the final enum walk_status. w->cur
  * becomes the address to report for this frame, also with a final status. Global in
  * BPF, that is verified once, on its own (for any argument, hence the test); inlined
@@ -225,7 +250,7 @@ walk_leave_by_rule(struct walk *w, const struct unwind_rule *r, __u64 pc)
 WALK_STEP int walk_step(struct walk *w)
 {
 	const struct unwind_rule *r;
-	__u64 pc, hidden;
+	__u64 pc;
 
 	if (!w)
 		return WALK_FAULT;
@@ -233,27 +258,16 @@ WALK_STEP int walk_step(struct walk *w)
 	w->cur = w->pc;
 	if (w->entry)
 		return walk_leave_entry(w);
-	if (unwind_cfg.mode == UNWIND_FP || pc - w->m_start >= w->m_len) {
-		if (unwind_cfg.mode == UNWIND_FP || !walk_find_mapping(w, pc)) {
-			hidden = w->slot ? walk_untramp(w) : 0;
-			if (hidden) {
-				w->pc = w->cur = hidden;
-				w->flags |= WALK_FLAG_TRAMP;
-				pc = hidden - 1;
-			}
-			if (unwind_cfg.mode == UNWIND_FP)
-				return walk_leave_by_fp(w, WALK_NO_ROW);
-			if (!hidden || !walk_find_mapping(w, pc)) {
-				w->m_len = 0;
-				if (w->flags & WALK_FLAG_ASK)
-					return WALK_ASK;
-				return walk_leave_by_fp(w, WALK_NO_MAPPING);
-			}
-		}
+	if (pc - w->m_start >= w->m_len && !walk_locate(w, &pc)) {
+		if ((w->flags & WALK_FLAG_ASK) &&
+		    (!unwind_cfg.find_vma || (w->flags & (WALK_FLAG_NEW | WALK_FLAG_BUSY))))
+			return WALK_ASK;
+		return walk_leave_by_fp(w, unwind_cfg.mode == UNWIND_FP ? WALK_NO_ROW :
+									  WALK_NO_MAPPING);
 	}
 	r = walk_find_rule(w, pc);
 	if (!r || r->kind == UNWIND_GAP)
-		return walk_leave_by_fp(w, WALK_NO_ROW);
+		return walk_leave_by_fp(w, w->m_unknown ? WALK_NO_MAPPING : WALK_NO_ROW);
 	if (r->kind == UNWIND_STOP)
 		return WALK_COMPLETE;
 	if (r->kind == UNWIND_SIGFRAME)

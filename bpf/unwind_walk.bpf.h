@@ -36,7 +36,7 @@ struct walk {
 	__u8 is_ra; /* pc is a return address: the call lies before it */
 	__u8 entry; /* pc is the first instruction of a function */
 	__u8 lost;  /* WALK_LOST_*: the register's value is unknown */
-	__u8 pad;
+	__u8 m_unknown; /* the mapping of the last frame is of no known object */
 };
 
 /*
@@ -75,6 +75,7 @@ static inline __attribute__((always_inline)) int walk_find_mapping(struct walk *
 	w->m_base = m->base;
 	w->m_block = m->block;
 	w->m_n_blocks = m->n_blocks;
+	w->m_unknown = 0;
 	return 1;
 }
 

@@ -40,6 +40,8 @@ enum stat_id {
 	STAT_CALLS,	  /* probe hits of wanted processes */
 	STAT_WALKS,	  /* stacks taken */
 	STAT_WALK_FP,	  /* of these: with frames by frame pointer guess */
+	STAT_WALK_BUSY,	  /* of these: a mapping could not be looked up */
+	STAT_WALK_NEW,	  /* of these: through a file without a table, or not in time */
 	STAT_RAWS,	  /* of these: sent to be finished in user space */
 	STAT_RAWS_FULL,	  /* of these: ... for which there was no room */
 	STAT_WALK_STATUS, /* first of enum walk_status counters */

@@ -44,7 +44,8 @@ static int on_process(void *arg, struct process *p)
 	if (p->ended) {
 		probes_forget(l->probes, p->pid);
 		symbolizer_forget(l->sym, p->pid);
-		return 0;
+		l->purge_wanted = true;
+		return l->attached ? leak_purge(l) : 0;
 	}
 	return process_seed_ranges(p);
 }
@@ -283,6 +284,15 @@ static void say_stopped(const struct leak *l, int err)
 		log_error("cannot go on: %s", errno_name(err));
 }
 
+/* The tracepoint of fork tells pids of the initial namespace only. */
+static int check_follow(const struct leak *l)
+{
+	if (!l->o->common.follow || !leak_in_pid_namespace())
+		return 0;
+	log_error("--follow needs the initial pid namespace: run memtally outside the container");
+	return -EOPNOTSUPP;
+}
+
 /* Everything before the first probe; each failure is said by who found it. */
 static int prepare(struct leak *l)
 {
@@ -338,6 +348,8 @@ static int run(const void *cfg)
 		return STATUS_USAGE;
 	}
 	err = check_kernel();
+	if (!err)
+		err = check_follow(&l);
 	if (!err) {
 		err = open_rooms(&l, &msg);
 		if (err)

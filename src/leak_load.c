@@ -41,12 +41,24 @@ bool leak_wants_every(const struct leak_opts *o)
 	return o->common.all || o->common.cgroup;
 }
 
-/* Our own pids, when we are not in the initial pid namespace (its inode is fixed). */
+/* Namespaces are files; the inode of the initial pid namespace is fixed (PROC_PID_INIT_INO). */
+static bool own_pidns(struct stat *ret)
+{
+	return !stat("/proc/self/ns/pid", ret) && ret->st_ino != 0xEFFFFFFCU;
+}
+
+bool leak_in_pid_namespace(void)
+{
+	struct stat st;
+
+	return own_pidns(&st);
+}
+
 static void configure_pidns(struct cfg *cfg)
 {
 	struct stat st;
 
-	if (stat("/proc/self/ns/pid", &st) || st.st_ino == 0xEFFFFFFCU)
+	if (!own_pidns(&st))
 		return;
 	cfg->pidns_dev = st.st_dev;
 	cfg->pidns_ino = st.st_ino;
@@ -74,6 +86,7 @@ static void configure(const struct leak_opts *o, struct leak_bpf *bpf)
 	cfg->task_storage = feature_has(FEATURE_TASK_STORAGE);
 	configure_pidns(cfg);
 	sampling_fill(bpf->rodata->sample_weights, bpf->rodata->sample_logs);
+	unwinder_configure((struct unwind_cfg *)&bpf->rodata->unwind_cfg, true);
 	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->max_frames =
 		(uint32_t)o->common.max_frames;
 	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->mode = unwind_modes[o->common.unwind];

@@ -41,8 +41,8 @@ static struct row *row_new(struct rows *r, uint64_t site, uint64_t proc_key, int
 	struct row *row;
 
 	*ret_err = 0;
-	if (p && p->replaced)
-		return NULL; /* exec: that memory is gone */
+	if (p && leak_forgets(r->l, p))
+		return NULL;
 	*ret_err = array_reserve(&r->v, &r->cap, r->n + 1, sizeof(*r->v));
 	if (*ret_err)
 		return NULL;
@@ -311,10 +311,15 @@ static int read_ranges(struct rows *r)
 	for (size_t i = 0; i < processes_count(all) && !err; i++) {
 		struct process *p = processes_at(all, i);
 
-		if (p->ranges && !p->replaced)
+		if (p->ranges && !leak_forgets(r->l, p))
 			err = read_ranges_of(r, p);
 	}
 	return err;
+}
+
+bool leak_walks_blocks(const struct leak *l)
+{
+	return l->o->show_allocs || l->o->older_ns;
 }
 
 int leak_rows_read(struct leak *l, struct row **ret, size_t *ret_n)
@@ -328,7 +333,7 @@ int leak_rows_read(struct leak *l, struct row **ret, size_t *ret_n)
 				    sizeof(struct site)};
 	int err;
 
-	if (l->o->show_allocs || l->o->older_ns)
+	if (leak_walks_blocks(l))
 		err = read_blocks(&r);
 	else
 		err = collect_each(&sites, on_site, &r);

@@ -29,6 +29,11 @@ static bool probe_task_storage(void)
 	       libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_task_storage_get, NULL) == 1;
 }
 
+static bool probe_find_vma(void)
+{
+	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_find_vma, NULL) == 1;
+}
+
 static bool probe_tracepoints(void)
 {
 	return tracepoint_id("sched", "sched_process_exec") > 0;
@@ -91,6 +96,9 @@ static const struct {
 				    probe_session},
 	[FEATURE_TRACEPOINTS] = {"tracepoints", "process events; needed by --follow and exec",
 				 probe_tracepoints},
+	[FEATURE_FIND_VMA] = {"find-vma",
+			      "whole stacks at once after exec and dlopen (v5.17, 7c7e3d31e785)",
+			      probe_find_vma},
 };
 
 bool feature_has(enum feature f)

@@ -224,6 +224,7 @@ int tracer_run(struct tracer *t)
 {
 	int err = add_sources(t);
 
+	end_hurry(t, true);
 	if (!err)
 		err = watch_drain(t);
 	if (!err && t->spawn.pid > 0)

@@ -38,6 +38,8 @@ struct tracer {
 	size_t n_exits, cap_exits;
 	size_t running; /* processes watched that have not ended */
 	bool bound, finished;
+	bool hurried;
+	int nice; /* as we were started */
 	uint64_t ticks, start_ns;
 	unsigned int interrupts;
 	int err; /* first error inside a callback that can't return one */
@@ -57,6 +59,8 @@ int watch_on_record(void *arg, void *data, size_t len);
 
 /* Waits for the end of a process: 0, -ESRCH if it has ended already, -errno. */
 int end_watch(struct tracer *t, pid_t pid);
+/* Before other programs, or as we were started. */
+void end_hurry(struct tracer *t, bool on);
 /* Ends the run if nothing is left to trace. */
 int end_try(struct tracer *t);
 int end_on_signal(void *arg, int signo, bool from_user);

@@ -74,12 +74,16 @@ static int on_exec(struct tracer *t, const struct proc_event *e)
 static int on_mmap(struct tracer *t, const struct proc_event *e)
 {
 	struct process *p = processes_find_pid(t->processes, e->pid);
+	struct mapping mapping = e->mapping;
 	int err;
 
 	if (!p)
 		return 0;
 	err = maps_insert(&p->maps, &e->mapping);
 	p->maps_changed = true;
+	/* Its table first: the process runs on, and the walk finds the file by its inode. */
+	if (!err && t->bound)
+		err = unwinder_prepare(t->unwinder, p->pid, &(struct maps){.v = &mapping, .n = 1});
 	return err ? err : watch_announce(t, p, &e->mapping);
 }
 

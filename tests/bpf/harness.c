@@ -87,15 +87,18 @@ static int update(struct harness *h)
 {
 	bool first = !h->updates++;
 	struct maps maps;
+	const struct unwind_slice none = {0};
 	uint32_t key = (uint32_t)h->pid;
 	int err = maps_read(h->pid, &maps);
 
 	if (err)
 		return err;
+	if (h->no_tables)
+		maps_deinit(&maps);
 	err = unwinder_update(h->unwinder, h->pid, &maps, first ? NULL : &h->slice, &h->slice);
 	maps_deinit(&maps);
-	if (!err && bpf_map__update_elem(h->skel->maps.slices, &key, sizeof(key), &h->slice,
-					 sizeof(h->slice), BPF_ANY))
+	if (!err && bpf_map__update_elem(h->skel->maps.slices, &key, sizeof(key),
+					 h->no_slice ? &none : &h->slice, sizeof(none), BPF_ANY))
 		err = -errno;
 	return err;
 }
@@ -114,10 +117,11 @@ static int load(struct harness *h)
 	if (!h->skel || !h->objects || !h->unwinder)
 		return -ENOMEM;
 	h->skel->rodata->unwind_cfg.mode = h->mode;
+	unwinder_configure(&h->skel->rodata->unwind_cfg, strcmp(h->program, "fault_enter"));
 	h->skel->rodata->stop_every = h->stop_every;
 	if (h->max_frames)
 		h->skel->rodata->unwind_cfg.max_frames = h->max_frames;
-	err = unwinder_prepare(h->unwinder, h->pid, &maps);
+	err = h->no_tables ? 0 : unwinder_prepare(h->unwinder, h->pid, &maps);
 	maps_deinit(&maps);
 	h->prepare_ns = clock_mono_ns() - start;
 	if (!err)

@@ -365,6 +365,53 @@ static void test_uretprobe(void **state)
 	assert_int_equal(pcs[1], FN(F_SP) + 7);
 }
 
+/* What the slice does not know, the kernel may. */
+static void test_vma(void **state)
+{
+	static const struct unwind_mapping vmas[] = {
+		{.start = BASE, .end = BASE + 0x10000, .base = BASE, .n_blocks = FUNCTIONS + 1},
+		{.start = 0x66660000, .end = 0x66670000}, /* JIT code */
+	};
+
+	(void)state;
+	shim.n_mappings = 1; /* a slice from before */
+	shim.vmas = vmas;
+	shim.n_vmas = 2;
+	shim_write(SP + 8, FN(F_STOP) + 1);
+	run();
+	assert_walk(2, WALK_COMPLETE);
+	assert_int_equal(walk.flags, 0);
+	assert_int_equal(shim.vma_lookups, 1); /* once for both frames */
+
+	/* three frames of JIT code: by frame pointer, the kernel asked once */
+	regs.pc = 0x66660000;
+	regs.fp = SP + 0x40;
+	shim_write(SP + 0x40, SP + 0x80);
+	shim_write(SP + 0x48, 0x66660100);
+	shim_write(SP + 0x80, SP + 0xc0);
+	shim_write(SP + 0x88, 0x66660200);
+	shim_write(SP + 0xc0, SP + 0xc1);
+	shim_write(SP + 0xc8, 0x66660300);
+	shim.vma_lookups = 0;
+	run();
+	assert_walk(4, WALK_NO_MAPPING);
+	assert_int_equal(walk.flags, WALK_FLAG_FP);
+	assert_int_equal(shim.vma_lookups, 1);
+
+	/* a slice that knows the pc is not doubted */
+	shim.n_mappings = 3;
+	regs = (struct walk_regs){.pc = FN(F_SP), .sp = SP};
+	shim.vma_lookups = 0;
+	run();
+	assert_walk(2, WALK_COMPLETE);
+	assert_int_equal(shim.vma_lookups, 0);
+
+	unwind_cfg.mode = UNWIND_FP;
+	regs.pc = 0x66660000;
+	run();
+	assert_int_equal(shim.vma_lookups, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -383,6 +430,7 @@ int main(void)
 		cmocka_unit_test_setup(test_modes, setup),
 		cmocka_unit_test_setup(test_entry, setup),
 		cmocka_unit_test_setup(test_uretprobe, setup),
+		cmocka_unit_test_setup(test_vma, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
