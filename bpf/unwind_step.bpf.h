@@ -306,9 +306,10 @@ static inline __attribute__((always_inline)) int walk_go_on(struct walk *w, __u6
 {
 	w->status = WALK_DEPTH;
 	for (__u32 i = 0; i < UNWIND_MAX_FRAMES; i++) {
-		__u32 n = w->n;
+		__u64 n = w->n;
 		int status;
 
+		WALK_OPAQUE(n); /* no pointer into pcs instead, of unknown bounds */
 		if (n >= UNWIND_MAX_FRAMES || n >= unwind_cfg.max_frames)
 			break;
 		w->cur = w->pc;
@@ -318,7 +319,7 @@ static inline __attribute__((always_inline)) int walk_go_on(struct walk *w, __u6
 		if (pcs)
 			pcs[n] = w->cur;
 		walk_mix(w);
-		w->n = n + 1;
+		w->n = (__u32)n + 1;
 		if (status != WALK_MORE) {
 			w->status = status;
 			break;

@@ -187,7 +187,7 @@ static int open_rooms(struct leak *l, char **ret_msg)
 		.count = c->count,
 		.duration_ns = c->duration_ns,
 	};
-	struct tracer_ops ops = {on_object, leak_on_event, on_tick, on_process};
+	struct tracer_ops ops = {on_object, leak_on_event, leak_on_stack, on_tick, on_process};
 	int err = tracer_new(&config, &ops, l, &l->tracer, ret_msg);
 
 	if (err)

@@ -64,6 +64,14 @@ struct process *processes_find_key(const struct processes *p, uint64_t key)
 	return NULL;
 }
 
+struct process *processes_find_image(const struct processes *p, pid_t pid, uint64_t time_ns)
+{
+	for (size_t i = p->n; i-- > 0;)
+		if (p->v[i]->pid == pid && !p->v[i]->key && p->v[i]->begun_ns <= time_ns)
+			return p->v[i];
+	return NULL;
+}
+
 static struct process *append(struct processes *p, pid_t pid)
 {
 	struct process *new;

@@ -19,6 +19,7 @@ struct process {
 	uint64_t key;  /* proc_key of the BPF side; 0 until it is known */
 	char comm[64]; /* any bytes, NUL-terminated */
 	char *exe;     /* owned; may be NULL */
+	uint64_t begun_ns; /* monotonic time of its fork or exec; 0: before we came */
 	struct maps maps;
 	struct ranges *ranges; /* NULL until the first mapping event or seeding */
 	struct unwind_slice slice;
@@ -37,6 +38,12 @@ struct process *processes_at(const struct processes *p, size_t i);
 struct process *processes_find_pid(const struct processes *p, pid_t pid);
 /* By proc_key, ended ones too; NULL if unknown. */
 struct process *processes_find_key(const struct processes *p, uint64_t key);
+
+/*
+ * The last image of a pid without a key that had begun at that time, ended ones too; NULL
+ * if there is none.
+ */
+struct process *processes_find_image(const struct processes *p, pid_t pid, uint64_t time_ns);
 
 /*
  * Adds a running process, reading its mappings, comm and exe from /proc. An entry for the

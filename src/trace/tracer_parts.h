@@ -29,7 +29,7 @@ struct tracer {
 	struct processes *processes;
 	struct unwinder *unwinder;
 	struct procwatch *watch;
-	struct ring_buffer *ring;
+	struct ring_buffer *ring, *raws; /* raws: NULL where not in use */
 	struct tracer_maps maps;
 	struct spawn spawn;
 	bool spawn_ended;
@@ -54,8 +54,16 @@ int watch_announce(struct tracer *t, struct process *p, const struct mapping *m)
 int watch_publish(struct tracer *t, struct process *p);
 /* Reads the process events of the kernel. */
 int watch_drain(struct tracer *t);
+/*
+ * The process of a record with its mappings up to date. 0; *ret NULL: it was gone before
+ * anyone could look.
+ */
+int watch_image(struct tracer *t, const struct event *ev, struct process **ret);
 /* Callback of the BPF event ring. */
 int watch_on_record(void *arg, void *data, size_t len);
+
+/* The ring of stacks to be finished: 0 or -errno. */
+int raws_open(struct tracer *t);
 
 /* Waits for the end of a process: 0, -ESRCH if it has ended already, -errno. */
 int end_watch(struct tracer *t, pid_t pid);

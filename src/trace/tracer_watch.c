@@ -50,10 +50,14 @@ static int watch_publish_all(struct tracer *t)
 static int on_fork(struct tracer *t, const struct proc_event *e)
 {
 	struct process *parent = processes_find_pid(t->processes, e->ppid), *child;
+	int err;
 
 	if (!parent || e->pid == e->ppid || !t->cfg.follow)
 		return 0;
-	return processes_fork(t->processes, parent, e->pid, &child);
+	err = processes_fork(t->processes, parent, e->pid, &child);
+	if (!err)
+		child->begun_ns = e->time_ns;
+	return err;
 }
 
 static int on_exec(struct tracer *t, const struct proc_event *e)
@@ -66,6 +70,7 @@ static int on_exec(struct tracer *t, const struct proc_event *e)
 	err = processes_exec(t->processes, e->pid, e->comm, &new);
 	if (err)
 		return err;
+	new->begun_ns = e->time_ns;
 	unwinder_forget(t->unwinder, &p->slice);
 	p->slice = (struct unwind_slice){0};
 	return 0;
@@ -120,12 +125,15 @@ static int on_new_image(struct tracer *t, const struct event *ev)
 	bool known;
 	int err = watch_drain(t);
 
-	if (err)
+	if (err || processes_find_key(t->processes, ev->proc_key))
 		return err;
-	p = processes_find_pid(t->processes, pid);
-	known = p && !p->key; /* its fork or exec was seen: its mappings are announced */
-	if (p && p->key == ev->proc_key)
+	/* Its fork or exec was seen, and perhaps the next one: its mappings are announced. */
+	p = processes_find_image(t->processes, pid, ev->time_ns);
+	known = p != NULL;
+	if (known && p->ended) {
+		p->key = ev->proc_key;
 		return 0;
+	}
 	if (!known)
 		err = processes_add(t->processes, pid, &p);
 	if (err == -ESRCH)
@@ -142,6 +150,15 @@ static int on_new_image(struct tracer *t, const struct event *ev)
 	if (err == -ESRCH)
 		err = 0;
 	return err ? err : t->ops.process(t->arg, p);
+}
+
+int watch_image(struct tracer *t, const struct event *ev, struct process **ret)
+{
+	bool known = processes_find_key(t->processes, ev->proc_key) != NULL;
+	int err = known ? watch_drain(t) : on_new_image(t, ev);
+
+	*ret = processes_find_key(t->processes, ev->proc_key);
+	return err;
 }
 
 int watch_on_record(void *arg, void *data, size_t len)

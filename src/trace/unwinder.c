@@ -11,6 +11,7 @@
 #include "cfi/cfi.h"
 #include "lib/log.h"
 #include "trace/features.h"
+#include "trace/finisher.h"
 #include "trace/slices.h"
 #include "trace/unwind_objects.h"
 
@@ -348,26 +349,55 @@ int unwinder_publish(struct unwinder *u, struct bpf_object *obj)
 	return 0;
 }
 
+int unwinder_map(struct unwinder *u, pid_t pid, const struct mapping *m, struct unwind_mapping *ret)
+{
+	struct object *o;
+	struct table *t;
+	uint64_t bias;
+
+	if (!is_executable(m) || objects_get(u->objects, pid, m, &o))
+		return -ENOENT;
+	t = table_get(u, o);
+	if (!t)
+		return -ENOMEM;
+	if (t->state != TABLE_LIVE || object_bias(o, m, &bias))
+		return -ENOENT;
+	unwind_objects_alias(u->objects_fd, o, &t->place, m);
+	*ret = (struct unwind_mapping){
+		.start = m->start,
+		.end = m->end,
+		.base = bias + t->place.first,
+		.block = t->place.block,
+		.n_blocks = t->place.n_blocks,
+	};
+	return 0;
+}
+
+void unwinder_tables(const struct unwinder *u, struct finisher_tables *ret)
+{
+	*ret = (struct finisher_tables){
+		.blocks = u->blocks.v,
+		.rows = u->rows.v,
+		.rules = u->rule_array.v,
+		.n_blocks = u->blocks.max,
+		.n_rows = u->rows.max,
+		.n_rules = u->rule_array.max,
+	};
+}
+
 /* The sorted mappings of a process, those without a table left out, into u->scratch. */
 static int collect_mappings(struct unwinder *u, pid_t pid, const struct maps *maps, size_t *ret)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < maps->n; i++) {
-		const struct mapping *m = &maps->v[i];
-		struct object *o;
-		struct table *t;
-		uint64_t bias;
-		int err;
+		struct unwind_mapping m;
+		int err = unwinder_map(u, pid, &maps->v[i], &m);
 
-		if (!is_executable(m) || objects_get(u->objects, pid, m, &o))
+		if (err == -ENOENT)
 			continue;
-		t = table_get(u, o);
-		if (!t)
-			return -ENOMEM;
-		if (t->state != TABLE_LIVE || object_bias(o, m, &bias))
-			continue;
-		unwind_objects_alias(u->objects_fd, o, &t->place, m);
+		if (err)
+			return err;
 		if (n >= UNWIND_MAX_MAPPINGS) {
 			u->stats.mappings_full++;
 			break;
@@ -375,13 +405,7 @@ static int collect_mappings(struct unwinder *u, pid_t pid, const struct maps *ma
 		err = array_reserve(&u->scratch, &u->cap_scratch, n + 1, sizeof(*u->scratch));
 		if (err)
 			return err;
-		u->scratch[n++] = (struct unwind_mapping){
-			.start = m->start,
-			.end = m->end,
-			.base = bias + t->place.first,
-			.block = t->place.block,
-			.n_blocks = t->place.n_blocks,
-		};
+		u->scratch[n++] = m;
 	}
 	*ret = n;
 	return 0;
