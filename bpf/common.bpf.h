@@ -262,7 +262,7 @@ static __always_inline __u64 stack_take(struct pt_regs *ctx, struct stack_event 
 	if (walk_go_on(&w, s->pcs)) {
 		w.flags &= ~WALK_FLAG_ASK;
 		w.status = WALK_NO_MAPPING;
-		s->site = raw_send(&w, s, proc_key, how->kind);
+		s->site = raw_send(&(struct raw_what){&w, s, proc_key, how->kind});
 		if (!s->site)
 			walk_go_on(&w, s->pcs);
 		else

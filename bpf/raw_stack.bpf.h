@@ -32,23 +32,21 @@ static __always_inline int raw_allowed(__u64 proc_key)
 	return 1;
 }
 
-/* Copies up to RAW_STACK_BYTES, to the byte where the stack's memory ends. */
-static __always_inline __u32 raw_copy_stack(struct raw_event *raw, __u64 sp)
+/* Copies up to max (constant) bytes, to the byte where the stack's memory ends. */
+static __always_inline void raw_copy_stack(struct raw_event *raw, __u64 sp, __u32 max)
 {
 	__u32 len = 0, rest;
 
-	for (; len < RAW_STACK_BYTES; len += RAW_STACK_CHUNK)
+	for (; len < max; len += RAW_STACK_CHUNK)
 		if (bpf_probe_read_user(raw->stack + len, RAW_STACK_CHUNK, (void *)(sp + len)))
 			break;
-	if (len >= RAW_STACK_BYTES)
-		return RAW_STACK_BYTES;
+	raw->stack_len = len;
 	rest = 4096 - ((sp + len) & 4095); /* memory ends at a page of some size */
-	if (rest >= RAW_STACK_CHUNK)
-		return len;
+	if (len >= max || rest >= RAW_STACK_CHUNK)
+		return;
 	rest &= RAW_STACK_CHUNK - 1;
 	if (!bpf_probe_read_user(raw->stack + len, rest, (void *)(sp + len)))
-		len += rest;
-	return len;
+		raw->stack_len = len + rest;
 }
 
 /* Registers that are still saved in frames already left, that is below sp. */
@@ -71,32 +69,47 @@ static __always_inline void raw_fill(struct raw_event *raw, const struct walk *w
 		raw->lost |= WALK_LOST_AUX;
 }
 
-/* The site of the stack if it was sent, else 0. s: its first w->n frames. */
-static __always_inline __u64 raw_send(const struct walk *w, const struct stack_event *s,
-				      __u64 proc_key, __u8 kind)
-{
-	struct raw_event *raw;
-	__u64 site;
+struct raw_what {
+	const struct walk *w;
+	const struct stack_event *s; /* the first w->n frames */
+	__u64 proc_key;
+	__u8 kind;
+};
 
-	if (!raw_allowed(proc_key))
-		return 0;
-	raw = bpf_ringbuf_reserve(&raws, sizeof(*raw), 0);
+static __always_inline __u64 raw_send_sized(const struct raw_what *what, __u32 max)
+{
+	const struct walk *w = what->w;
+	__u64 thread = bpf_get_current_pid_tgid(), site;
+	struct raw_event *raw = bpf_ringbuf_reserve(&raws, RAW_EVENT_HEADER + max, 0);
+
 	if (!raw) {
 		count(STAT_RAWS_FULL);
 		return 0;
 	}
-	event_fill(&raw->ev, EVENT_RAW, proc_key);
-	raw->kind = kind;
-	raw->thread = cfg.by_thread ? bpf_get_current_pid_tgid() : 0;
+	event_fill(&raw->ev, EVENT_RAW, what->proc_key);
+	raw->kind = what->kind;
+	raw->thread = cfg.by_thread ? thread : 0;
 	raw_fill(raw, w);
-	bpf_probe_read_kernel(raw->pcs, sizeof(raw->pcs), s->pcs);
-	raw->stack_len = raw_copy_stack(raw, w->sp);
-	site = site_id(hash_mix(w->hash, raw->ev.time_ns), proc_key, kind,
-		       bpf_get_current_pid_tgid());
+	bpf_probe_read_kernel(raw->pcs, sizeof(raw->pcs), what->s->pcs);
+	raw_copy_stack(raw, w->sp, max);
+	site = site_id(hash_mix(w->hash, raw->ev.time_ns), what->proc_key, what->kind, thread);
 	raw->site = site;
 	bpf_ringbuf_submit(raw, 0);
 	count(STAT_RAWS);
 	return site;
+}
+
+/* The site of the stack if it was sent, else 0. */
+static __always_inline __u64 raw_send(const struct raw_what *what)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u64 top = BPF_CORE_READ(task, mm, start_stack); /* of the main thread */
+
+	if (!raw_allowed(what->proc_key))
+		return 0;
+	if (top - what->w->sp < RAW_STACK_SMALL)
+		return raw_send_sized(what, RAW_STACK_SMALL);
+	return raw_send_sized(what, RAW_STACK_BYTES);
 }
 
 #endif

@@ -262,8 +262,8 @@ WALK_STEP int walk_step(struct walk *w)
 		if ((w->flags & WALK_FLAG_ASK) &&
 		    (!unwind_cfg.find_vma || (w->flags & (WALK_FLAG_NEW | WALK_FLAG_BUSY))))
 			return WALK_ASK;
-		return walk_leave_by_fp(w, unwind_cfg.mode == UNWIND_FP ? WALK_NO_ROW :
-									  WALK_NO_MAPPING);
+		return walk_leave_by_fp(w, unwind_cfg.mode == UNWIND_FP ? WALK_NO_ROW
+									: WALK_NO_MAPPING);
 	}
 	r = walk_find_rule(w, pc);
 	if (!r || r->kind == UNWIND_GAP)

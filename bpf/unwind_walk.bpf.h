@@ -33,9 +33,9 @@ struct walk {
 	/* Results: what to report for this frame, hash and number of all frames. */
 	__u64 cur, hash;
 	__u32 n, status, flags;
-	__u8 is_ra; /* pc is a return address: the call lies before it */
-	__u8 entry; /* pc is the first instruction of a function */
-	__u8 lost;  /* WALK_LOST_*: the register's value is unknown */
+	__u8 is_ra;	/* pc is a return address: the call lies before it */
+	__u8 entry;	/* pc is the first instruction of a function */
+	__u8 lost;	/* WALK_LOST_*: the register's value is unknown */
 	__u8 m_unknown; /* the mapping of the last frame is of no known object */
 };
 

@@ -10,6 +10,7 @@
 #include "abi.h"
 
 #define RAW_STACK_BYTES 8192u
+#define RAW_STACK_SMALL 2048u /* for a main thread with less than that on its stack */
 #define RAW_STACK_CHUNK 1024u /* copied at once; the top of the stack cuts the last one */
 
 #define RAW_PER_IMAGE  4096u /* raw stacks of one process image */
@@ -30,8 +31,9 @@ struct raw_event {
 	__u8 is_ra, entry, lost;
 	__u8 pad[3];
 	__u64 pcs[ABI_MAX_FRAMES];
-	__u8 stack[RAW_STACK_BYTES];
+	__u8 stack[RAW_STACK_BYTES]; /* sent in two sizes */
 };
+#define RAW_EVENT_HEADER __builtin_offsetof(struct raw_event, stack)
 _Static_assert(sizeof(struct raw_event) == 104 + 8 * ABI_MAX_FRAMES + RAW_STACK_BYTES, "raw_event");
 
 static inline __attribute__((always_inline)) __u64 hash_mix(__u64 h, __u64 v)

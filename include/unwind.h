@@ -53,10 +53,10 @@ enum walk_status {
 };
 
 /* What happened on the way. */
-#define WALK_FLAG_FP	 1 /* a frame pointer was trusted: plausible, not proven */
-#define WALK_FLAG_TRAMP	 2 /* return address hidden by a pending uretprobe, resolved */
-#define WALK_FLAG_SIGNAL 4 /* went through a signal frame */
-#define WALK_FLAG_BUSY	 8 /* a mapping could not be looked up: mmap_lock was taken */
+#define WALK_FLAG_FP	 1  /* a frame pointer was trusted: plausible, not proven */
+#define WALK_FLAG_TRAMP	 2  /* return address hidden by a pending uretprobe, resolved */
+#define WALK_FLAG_SIGNAL 4  /* went through a signal frame */
+#define WALK_FLAG_BUSY	 8  /* a mapping could not be looked up: mmap_lock was taken */
 #define WALK_FLAG_NEW	 16 /* came through a file that has no table (yet) */
 #define WALK_FLAG_RAW	 32 /* user space finished it */
 #define WALK_FLAG_ASK	 64 /* during the walk: stop at a file without a table */
@@ -128,7 +128,7 @@ struct unwind_object_key {
 };
 _Static_assert(sizeof(struct unwind_object_key) == 16, "layout");
 
-struct unwind_segment {		  /* executable */
+struct unwind_segment {	    /* executable */
 	__u64 offset, size; /* in the file, bytes */
 	__u64 base;	    /* of the first covered byte, if the file were mapped at 0 */
 };

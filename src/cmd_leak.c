@@ -45,7 +45,7 @@ static int on_process(void *arg, struct process *p)
 		probes_forget(l->probes, p->pid);
 		symbolizer_forget(l->sym, p->pid);
 		l->purge_wanted = true;
-		return l->attached ? leak_purge(l) : 0;
+		return l->attached ? leak_purge(l) : 0; /* may free *p */
 	}
 	return process_seed_ranges(p);
 }
@@ -56,8 +56,12 @@ static int resolve_top(struct leak *l, struct row *rows, size_t n)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < n && !err; i++)
+	/* A first look into a large library takes long: the rings are emptied meanwhile. */
+	for (size_t i = 0; i < n && !err; i++) {
 		err = leak_row_resolve(l, &rows[i]);
+		if (!err)
+			err = tracer_drain(l->tracer);
+	}
 	return err;
 }
 
@@ -95,6 +99,8 @@ static int on_tick(void *arg, bool last)
 	int err = tracer_drain(l->tracer);
 
 	(void)last;
+	if (!err)
+		err = leak_purge(l);
 	if (!err)
 		err = leak_rows_read(l, &rows, &n);
 	l->reporting = true;
@@ -261,15 +267,26 @@ static int check_specs(struct leak *l)
 	return 0;
 }
 
+/* What nothing works without, and how to say that it is missing. */
 static int check_kernel(void)
 {
-	if (feature_has(FEATURE_BTF) && feature_has(FEATURE_RINGBUF))
-		return 0;
-	log_error("this kernel has no %s",
-		  feature_has(FEATURE_BTF) ? "BPF ring buffer (v5.8 or newer is needed)"
-					   : "BTF type information (/sys/kernel/btf/vmlinux, "
-					     "CONFIG_DEBUG_INFO_BTF)");
-	return -EOPNOTSUPP;
+	static const struct {
+		enum feature feature;
+		const char *missing;
+	} needs[] = {
+		{FEATURE_BTF,
+		 "BTF type information (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF)"},
+		{FEATURE_RINGBUF, "BPF ring buffer (v5.8 or newer)"},
+		{FEATURE_COOKIE, "cookies of uprobes (v5.15 or newer)"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {
+		if (feature_has(needs[i].feature))
+			continue;
+		log_error("this kernel has no %s", needs[i].missing);
+		return -EOPNOTSUPP;
+	}
+	return 0;
 }
 
 static void say_stopped(const struct leak *l, int err)

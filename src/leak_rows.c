@@ -118,7 +118,8 @@ static int on_block(const void *key, const void *value, void *arg)
 		return 0;
 	err = array_reserve(&l->v, &l->cap, l->n + 1, sizeof(*l->v));
 	if (!err)
-		l->v[l->n++] = (struct live){stacks_site(l->stacks, b->site), k->proc_key, b->born_ns, k->address, b->size};
+		l->v[l->n++] = (struct live){stacks_site(l->stacks, b->site), k->proc_key,
+					     b->born_ns, k->address, b->size};
 	return err;
 }
 

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include <string.h>
 
 #include "trace/attach.h"
 #include "trace/uprobe.h"
@@ -101,6 +102,20 @@ static const struct {
 			      probe_find_vma},
 };
 
+/* MEMTALLY_WITHOUT="NAME,NAME": as if the kernel had not these, to test what then happens. */
+static bool is_denied(const char *name)
+{
+	const char *denied = getenv("MEMTALLY_WITHOUT");
+	size_t len = strlen(name), n;
+
+	for (; denied && *denied; denied += n + (denied[n] == ',')) {
+		n = strcspn(denied, ",");
+		if (n == len && strncmp(denied, name, n) == 0)
+			return true;
+	}
+	return false;
+}
+
 bool feature_has(enum feature f)
 {
 	static enum {
@@ -110,7 +125,7 @@ bool feature_has(enum feature f)
 	} known[FEATURE_COUNT]; /* a cache: the kernel won't change */
 
 	if (known[f] == UNKNOWN)
-		known[f] = features[f].probe() ? YES : NO;
+		known[f] = !is_denied(features[f].name) && features[f].probe() ? YES : NO;
 	return known[f] == YES;
 }
 

@@ -85,7 +85,8 @@ static void walk_finish(struct walk *w, __u64 *pcs)
 		w->status = (uint32_t)status;
 }
 
-void finisher_run(const struct finisher *f, const struct raw_event *raw, struct stack_event *ret)
+void finisher_run(const struct finisher *f, const struct raw_event *raw, size_t len,
+		  struct stack_event *ret)
 {
 	struct finisher bounded = *f;
 	struct walk w;
@@ -93,7 +94,7 @@ void finisher_run(const struct finisher *f, const struct raw_event *raw, struct 
 	bounded.max_frames = MIN(f->max_frames, UNWIND_MAX_FRAMES);
 	at.f = &bounded;
 	at.raw = raw;
-	at.stack_len = MIN(raw->stack_len, RAW_STACK_BYTES);
+	at.stack_len = MIN((size_t)raw->stack_len, len - RAW_EVENT_HEADER);
 	resume(&w, raw);
 	*ret = (struct stack_event){.ev = raw->ev, .kind = raw->kind};
 	memcpy(ret->pcs, raw->pcs, w.n * sizeof(ret->pcs[0]));

@@ -64,11 +64,14 @@ struct process *processes_find_key(const struct processes *p, uint64_t key)
 	return NULL;
 }
 
-struct process *processes_find_image(const struct processes *p, pid_t pid, uint64_t time_ns)
+struct process *processes_find_unnamed(const struct processes *p, pid_t pid, uint64_t time_ns)
 {
-	for (size_t i = p->n; i-- > 0;)
-		if (p->v[i]->pid == pid && !p->v[i]->key && p->v[i]->begun_ns <= time_ns)
-			return p->v[i];
+	for (size_t i = p->n; i-- > 0;) {
+		struct process *image = p->v[i];
+
+		if (image->pid == pid && image->born_ns && image->born_ns <= time_ns)
+			return image->key ? NULL : image;
+	}
 	return NULL;
 }
 
@@ -216,6 +219,19 @@ static bool is_zombie(pid_t pid)
 		return false;
 	end = strrchr(text, ')'); /* comm may hold anything */
 	return end && (end[1] == ' ') && (end[2] == 'Z' || end[2] == 'X');
+}
+
+void processes_drop_ended(struct processes *p)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->v[i]->ended && !p->v[i]->in_report)
+			process_free(p->v[i]);
+		else
+			p->v[kept++] = p->v[i];
+	}
+	p->n = kept;
 }
 
 void process_will_run(struct process *p, const char *path)

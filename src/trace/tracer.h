@@ -42,7 +42,7 @@ struct tracer_ops {
 	int (*stack)(void *arg, const struct stack_event *ev, uint64_t call_site);
 	/* Time for a report; last: the run is over. */
 	int (*tick)(void *arg, bool last);
-	/* A process image has begun (its key is known), or ended. */
+	/* A process image has begun (its key is known), or ended: then it may be freed. */
 	int (*process)(void *arg, struct process *p);
 };
 

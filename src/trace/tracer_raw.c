@@ -19,7 +19,7 @@ static bool find_table(void *arg, uint64_t pc, struct unwind_mapping *ret)
 	return m && !unwinder_map(l->t->unwinder, l->p->pid, m, ret);
 }
 
-static int finish(struct tracer *t, const struct raw_event *raw)
+static int finish(struct tracer *t, const struct raw_event *raw, size_t len)
 {
 	struct process *p = NULL;
 	struct lookup lookup = {.t = t};
@@ -36,14 +36,14 @@ static int finish(struct tracer *t, const struct raw_event *raw)
 	lookup.p = p;
 	/* Tables are made where they are looked up, but all of it lies in fixed arrays. */
 	unwinder_tables(t->unwinder, &f.tables);
-	finisher_run(&f, raw, &stack);
+	finisher_run(&f, raw, len, &stack);
 	return t->ops.stack(t->arg, &stack, raw->site);
 }
 
 static int on_raw(void *arg, void *data, size_t len)
 {
 	struct tracer *t = arg;
-	int err = len < sizeof(struct raw_event) ? 0 : finish(t, data);
+	int err = len < RAW_EVENT_HEADER ? 0 : finish(t, data, len);
 
 	if (err && !t->err)
 		t->err = err;

@@ -26,7 +26,8 @@ int watch_publish(struct tracer *t, struct process *p)
 	uint32_t pid = (uint32_t)p->pid;
 	int err;
 
-	if (!t->bound || !p->maps_changed || p->ended)
+	/* Without a key it is not known whether this still is the running image. */
+	if (!t->bound || !p->maps_changed || p->ended || !p->key)
 		return 0;
 	p->maps_changed = false;
 	err = unwinder_update(t->unwinder, p->pid, &p->maps, &p->slice, &slice);
@@ -56,7 +57,7 @@ static int on_fork(struct tracer *t, const struct proc_event *e)
 		return 0;
 	err = processes_fork(t->processes, parent, e->pid, &child);
 	if (!err)
-		child->begun_ns = e->time_ns;
+		child->born_ns = e->time_ns;
 	return err;
 }
 
@@ -70,7 +71,7 @@ static int on_exec(struct tracer *t, const struct proc_event *e)
 	err = processes_exec(t->processes, e->pid, e->comm, &new);
 	if (err)
 		return err;
-	new->begun_ns = e->time_ns;
+	new->born_ns = e->time_ns;
 	unwinder_forget(t->unwinder, &p->slice);
 	p->slice = (struct unwind_slice){0};
 	return 0;
@@ -127,13 +128,13 @@ static int on_new_image(struct tracer *t, const struct event *ev)
 
 	if (err || processes_find_key(t->processes, ev->proc_key))
 		return err;
-	/* Its fork or exec was seen, and perhaps the next one: its mappings are announced. */
-	p = processes_find_image(t->processes, pid, ev->time_ns);
+	/* Its fork or exec was seen: its mappings are announced. It may be replaced by now. */
+	p = processes_find_unnamed(t->processes, pid, ev->time_ns);
 	known = p != NULL;
-	if (known && p->ended) {
-		p->key = ev->proc_key;
+	if (!p)
+		p = processes_find_pid(t->processes, pid);
+	if (p && p->key == ev->proc_key)
 		return 0;
-	}
 	if (!known)
 		err = processes_add(t->processes, pid, &p);
 	if (err == -ESRCH)

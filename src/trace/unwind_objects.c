@@ -101,7 +101,8 @@ int unwind_objects_add(int map, const struct object *o, const struct unwind_plac
 	if (!err)
 		err = enter(map, &key, &v);
 	/* Only devices without hardware have different numbers in mappings. */
-	if (err || o->dev_major || own_mapping_key(o, &mapped) || !memcmp(&mapped, &key, sizeof(key)))
+	if (err || o->dev_major || own_mapping_key(o, &mapped) ||
+	    !memcmp(&mapped, &key, sizeof(key)))
 		return err;
 	return enter(map, &mapped, &v);
 }

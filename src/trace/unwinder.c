@@ -206,8 +206,7 @@ static void table_publish(struct unwinder *u, struct table *t)
 static void table_list(struct unwinder *u, const struct object *o, const struct table *t)
 {
 	const struct unwind_place none = {0};
-	int err = unwind_objects_add(u->objects_fd, o,
-				     t->state == TABLE_LIVE ? &t->place : &none);
+	int err = unwind_objects_add(u->objects_fd, o, t->state == TABLE_LIVE ? &t->place : &none);
 
 	u->stats.files_full += err == -E2BIG;
 	if (err)

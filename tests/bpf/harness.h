@@ -22,8 +22,8 @@ struct harness {
 	enum unwind_mode mode;
 	uint32_t max_frames; /* 0: UNWIND_MAX_FRAMES */
 	bool follow_maps;
-	bool no_slice;	/* mappings stay unknown: the walk must ask the kernel */
-	bool no_tables; /* nor are the files compiled */
+	bool no_slice;	     /* mappings stay unknown: the walk must ask the kernel */
+	bool no_tables;	     /* nor are the files compiled */
 	bool one_cpu;	     /* the drain preempts the program: tables always come in time */
 	uint32_t stop_every; /* every_enter: SIGSTOP after so many hits; 0: never */
 	const char *hide;    /* function of `object` that gets a uretprobe, or NULL */

@@ -513,3 +513,26 @@ def test_deleted_program(victim, tally, tmp_path):
     t.stop()
     assert_truth(t.last, truth)
     t.assert_clean()
+
+
+# Older kernels: the same numbers by other ways
+
+@pytest.mark.parametrize("without", ["uprobe-multi", "uprobe-multi-pid", "task-storage",
+                                     "uprobe-multi,task-storage"])
+def test_without_feature(victim, tally, without):
+    """Threads and nested calls, as a kernel without these features would be traced."""
+    v = victim("threads-o2")
+    t = tally("-p", v.pid, env={**os.environ, "MEMTALLY_WITHOUT": without}).started()
+    truth = v.run()
+    t.stop()
+    assert_truth(t.last, truth)
+    assert t.start["method"] == ("uprobe-perf" if "uprobe" in without else "uprobe-multi")
+    t.assert_clean()
+
+
+def test_without_cookies(victim):
+    v = victim("threads-o2")
+    run = memtally("-p", v.pid, "--duration", "1",
+                   env={**os.environ, "MEMTALLY_WITHOUT": "uprobe-cookie"})
+    assert run.returncode == FAILURE
+    assert "cookies" in run.stderr.decode() and len(run.stderr.splitlines()) == 1
