@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "leak.h"
+#include "lib/log.h"
 #include "trace/collect.h"
 
 /* What the BPF side counts: one row per loss counter of abi.h. */
@@ -111,6 +112,11 @@ void leak_activity(struct leak *l, uint64_t *ret_events, uint64_t *ret_run_ns)
 	*ret_run_ns = 0;
 	collect_stats(bpf_map__fd(l->bpf->maps.stats), stats, STAT_COUNT);
 	*ret_events = stats[STAT_CALLS];
+	if (stats[STAT_RAWS] || stats[STAT_RAWS_FULL])
+		log_verbose("%llu stacks met a file not seen before and were finished later, %llu "
+			    "could not",
+			    (unsigned long long)stats[STAT_RAWS],
+			    (unsigned long long)stats[STAT_RAWS_FULL]);
 	bpf_object__for_each_program(p, l->bpf->obj)
 	{
 		struct bpf_prog_info info = {0};

@@ -6,7 +6,8 @@
 
 struct slot {
 	uint64_t site;
-	struct stack *stack; /* owned by the slot of its own site; NULL: empty */
+	struct stack *stack; /* NULL: empty */
+	bool alias;	     /* the stack is another slot's */
 };
 
 /* Open addressing; site ids are hashes already. Never more than half full. */
@@ -26,7 +27,7 @@ void stacks_free(struct stacks *s)
 	if (!s)
 		return;
 	for (size_t i = 0; i < s->cap; i++)
-		if (s->slots[i].stack && s->slots[i].stack->site == s->slots[i].site)
+		if (!s->slots[i].alias)
 			free(s->slots[i].stack);
 	free(s->slots);
 	free(s);
@@ -88,7 +89,7 @@ int stacks_add(struct stacks *s, const struct stack_event *ev)
 	st->flags = ev->flags;
 	st->n = (uint16_t)n;
 	memcpy(st->pcs, ev->pcs, n * sizeof(st->pcs[0]));
-	*slot = (struct slot){ev->site, st};
+	*slot = (struct slot){ev->site, st, false};
 	s->n++;
 	s->bytes += bytes;
 	return 0;
@@ -97,13 +98,17 @@ int stacks_add(struct stacks *s, const struct stack_event *ev)
 int stacks_add_alias(struct stacks *s, uint64_t alias, uint64_t site)
 {
 	struct slot *slot = slot_for(s, alias);
+	struct stack *st;
 
 	if (!slot)
 		return -ENOMEM;
 	if (slot->stack)
 		return 0;
-	*slot = (struct slot){alias, slot_of(s, site)->stack};
-	s->n += slot->stack != NULL;
+	st = slot_of(s, site)->stack;
+	if (!st)
+		return 0;
+	*slot = (struct slot){alias, st, true};
+	s->n++;
 	return 0;
 }
 
