@@ -77,6 +77,7 @@ static int print_rows(struct leak *l, struct row *rows, size_t n)
 	err = resolve_top(l, rows, l->o->common.folded ? n_all : n_top);
 	if (!err)
 		err = leak_losses_read(l, &losses, &n_losses);
+	tracer_hurry(l->tracer); /* whoever reads the report may act on it at once */
 	if (!err)
 		err = view_report(l->view, &(struct view_report){
 						   .time_ns = clock_real_ns(),

@@ -75,6 +75,8 @@ int tracer_run(struct tracer *t);
 int tracer_drain(struct tracer *t);
 /* Finishes stacks only; may be called from ops->event. */
 int tracer_drain_raws(struct tracer *t);
+/* In a tick: the slow part of the report is done, events take precedence again. */
+void tracer_hurry(struct tracer *t);
 /*
  * After tracer_run(): ends the program we started, if it still runs. True if there was a
  * program and it has ended: *ret_status is then its wait status.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -14,14 +15,25 @@
 /*
  * The table of a new file should be there before its code runs, also when every CPU is
  * busy: a walk can wait for it only so long. Little is to be done for that, unlike for a
- * report. Needs CAP_SYS_NICE; without it stacks are cut now and then.
+ * report. Needs CAP_SYS_NICE; without it stacks are cut now and then on a busy
+ * machine. Real-time throttling keeps us from taking a CPU away altogether.
  */
 void end_hurry(struct tracer *t, bool on)
 {
+	struct sched_param p = {.sched_priority = on ? 1 : 0};
+
+	/* A mere nice value waits for the end of the other one's slice: 3 ms, too late. */
+	if (!sched_setscheduler(0, (on ? SCHED_RR : SCHED_OTHER) | SCHED_RESET_ON_FORK, &p))
+		return;
 	if (!t->hurried)
 		t->nice = getpriority(PRIO_PROCESS, 0);
 	t->hurried = true;
 	setpriority(PRIO_PROCESS, 0, on ? HURRY_NICE : t->nice);
+}
+
+void tracer_hurry(struct tracer *t)
+{
+	end_hurry(t, !t->finished);
 }
 
 static int report(struct tracer *t, bool last)

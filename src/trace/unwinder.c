@@ -6,11 +6,10 @@
 #include <elf.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "cfi/cfi.h"
 #include "lib/log.h"
-#include "trace/features.h"
+#include "trace/bpf_array.h"
 #include "trace/finisher.h"
 #include "trace/slices.h"
 #include "trace/unwind_objects.h"
@@ -19,7 +18,6 @@
 #define ROWS_PER_BLOCK	  4 /* real code has 5 to 7: room for sparser */
 #define MIN_MAPPINGS	  (16U << 10)
 #define MIN_OBJECTS	  (8U << 10)
-#define WAIT_NS		  4000000 /* ten times what it takes, on a busy machine */
 
 enum table_state {
 	TABLE_NEW,
@@ -36,19 +34,13 @@ struct table { /* of one object */
 	bool listed; /* the file is in unwind_objects, under its own numbers */
 };
 
-struct array { /* one BPF array, mapped */
-	void *v;
-	size_t n, max;
-	size_t bytes;
-};
-
 struct unwinder {
 	struct objects *objects;
 	struct cfi_rules *rules;
 	struct table **tables; /* by object id */
 	size_t n_tables, cap_tables;
 	size_t staged_rows, staged_blocks, prepared_mappings;
-	struct array rows, blocks, rule_array, mappings;
+	struct bpf_array rows, blocks, rule_array, mappings;
 	int objects_fd; /* map unwind_objects */
 	bool published;
 	struct slices slices;
@@ -72,13 +64,6 @@ struct unwinder *unwinder_new(struct objects *objects)
 	return u;
 }
 
-static void array_unmap(struct array *a)
-{
-	if (a->v)
-		munmap(a->v, a->bytes);
-	a->v = NULL;
-}
-
 void unwinder_free(struct unwinder *u)
 {
 	if (!u)
@@ -88,10 +73,10 @@ void unwinder_free(struct unwinder *u)
 			cfi_table_deinit(&u->tables[i]->cfi);
 		free(u->tables[i]);
 	}
-	array_unmap(&u->rows);
-	array_unmap(&u->blocks);
-	array_unmap(&u->rule_array);
-	array_unmap(&u->mappings);
+	bpf_array_unmap(&u->rows);
+	bpf_array_unmap(&u->blocks);
+	bpf_array_unmap(&u->rule_array);
+	bpf_array_unmap(&u->mappings);
 	slices_deinit(&u->slices);
 	cfi_rules_free(u->rules);
 	free(u->tables);
@@ -114,30 +99,13 @@ static struct table *table_of(struct unwinder *u, uint32_t id)
 	return u->tables[id];
 }
 
-/*
- * Same build: the id agrees and, as anyone can write an id, the layout too. Saves the
- * tables of the same library in other containers.
- */
-static bool same_build(const struct object *a, const struct object *b)
-{
-	if (!a->build_id_len || a->build_id_len != b->build_id_len || a->machine != b->machine ||
-	    a->n_segments != b->n_segments || memcmp(a->build_id, b->build_id, a->build_id_len))
-		return false;
-	for (size_t i = 0; i < a->n_segments; i++)
-		if (a->segments[i].vaddr != b->segments[i].vaddr ||
-		    a->segments[i].offset != b->segments[i].offset ||
-		    a->segments[i].filesz != b->segments[i].filesz)
-			return false;
-	return true;
-}
-
 static struct table *find_same(struct unwinder *u, const struct object *o)
 {
 	for (uint32_t id = 0; id < u->n_tables; id++) {
 		struct table *t = u->tables[id];
 
 		if (id != o->id && t && !t->same && t->state != TABLE_NEW &&
-		    same_build(o, objects_at(u->objects, id)))
+		    unwind_objects_same_build(o, objects_at(u->objects, id)))
 			return t;
 	}
 	return NULL;
@@ -202,21 +170,11 @@ static void table_publish(struct unwinder *u, struct table *t)
 	cfi_table_deinit(&t->cfi);
 }
 
-/* Lets the walk find the object by its inode; a miss there costs a slice's delay only. */
-static void table_list(struct unwinder *u, const struct object *o, const struct table *t)
-{
-	const struct unwind_place none = {0};
-	int err = unwind_objects_add(u->objects_fd, o, t->state == TABLE_LIVE ? &t->place : &none);
-
-	u->stats.files_full += err == -E2BIG;
-	if (err)
-		log_debug("cannot list '%s': %s", o->path, errno_name(err));
-}
-
 /* The object's table, compiled at first sight, published if that is possible yet. */
 static struct table *table_get(struct unwinder *u, struct object *o)
 {
 	struct table *t = table_of(u, o->id), *own = t;
+	const struct unwind_place none = {0};
 
 	if (!t)
 		return NULL;
@@ -231,7 +189,9 @@ static struct table *table_get(struct unwinder *u, struct object *o)
 		table_publish(u, t);
 	if (u->published && !own->listed) {
 		own->listed = true; /* also that it has none: nobody need wait for it */
-		table_list(u, o, t);
+		if (unwind_objects_add(u->objects_fd, o,
+				       t->state == TABLE_LIVE ? &t->place : &none))
+			u->stats.files_full++;
 	}
 	return t;
 }
@@ -263,63 +223,26 @@ int unwinder_prepare_object(struct unwinder *u, struct object *o)
 	return table_get(u, o) ? 0 : -ENOMEM;
 }
 
-void unwinder_configure(struct unwind_cfg *cfg, bool may_wait)
-{
-	cfg->find_vma = 0;
-	/* With one CPU nobody could make the table meanwhile. */
-	cfg->wait_ns = may_wait && sysconf(_SC_NPROCESSORS_ONLN) > 1 ? WAIT_NS : 0;
-	for (long page = sysconf(_SC_PAGESIZE); feature_has(FEATURE_FIND_VMA) && page > 1;
-	     page >>= 1)
-		cfg->find_vma++;
-}
-
-static int size_map(struct bpf_object *obj, const char *name, size_t n, struct array *a)
-{
-	struct bpf_map *map = bpf_object__find_map_by_name(obj, name);
-
-	if (!map)
-		return -ENOENT;
-	if (n > UINT32_MAX)
-		return -EFBIG;
-	a->max = n;
-	return bpf_map__set_max_entries(map, (uint32_t)n);
-}
-
 int unwinder_size_maps(struct unwinder *u, struct bpf_object *obj, size_t headroom_rows)
 {
 	size_t room =
 		headroom_rows ? headroom_rows : MAX(u->staged_rows / 4, (size_t)MIN_HEADROOM_ROWS);
-	int err = size_map(obj, "unwind_rows", u->staged_rows + room, &u->rows);
+	int err = bpf_array_size(obj, "unwind_rows", u->staged_rows + room, &u->rows);
 
 	if (!err)
-		err = size_map(obj, "unwind_blocks", u->staged_blocks + room / ROWS_PER_BLOCK + 1,
-			       &u->blocks);
+		err = bpf_array_size(obj, "unwind_blocks",
+				     u->staged_blocks + room / ROWS_PER_BLOCK + 1, &u->blocks);
 	if (!err)
-		err = size_map(obj, "unwind_rules", UNWIND_MAX_RULES, &u->rule_array);
+		err = bpf_array_size(obj, "unwind_rules", UNWIND_MAX_RULES, &u->rule_array);
 	if (!err)
-		err = size_map(obj, "unwind_mappings",
-			       MAX(u->prepared_mappings * 2, (size_t)MIN_MAPPINGS), &u->mappings);
+		err = bpf_array_size(obj, "unwind_mappings",
+				     MAX(u->prepared_mappings * 2, (size_t)MIN_MAPPINGS),
+				     &u->mappings);
 	if (!err)
-		err = size_map(obj, "unwind_objects", MAX(u->n_tables * 4, (size_t)MIN_OBJECTS),
-			       &(struct array){0});
+		err = bpf_array_size(obj, "unwind_objects",
+				     MAX(u->n_tables * 4, (size_t)MIN_OBJECTS),
+				     &(struct bpf_array){0});
 	return err;
-}
-
-static int map_array(struct bpf_object *obj, const char *name, size_t element, struct array *a)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	struct bpf_map *map = bpf_object__find_map_by_name(obj, name);
-	void *v;
-
-	if (!map)
-		return -ENOENT;
-	a->max = bpf_map__max_entries(map);
-	a->bytes = (a->max * element + page - 1) & ~(page - 1);
-	v = mmap(NULL, a->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-	if (v == MAP_FAILED)
-		return -errno;
-	a->v = v;
-	return 0;
 }
 
 int unwinder_publish(struct unwinder *u, struct bpf_object *obj)
@@ -328,14 +251,15 @@ int unwinder_publish(struct unwinder *u, struct bpf_object *obj)
 	int err = map ? 0 : -ENOENT;
 
 	if (!err)
-		err = map_array(obj, "unwind_rows", sizeof(struct unwind_row), &u->rows);
+		err = bpf_array_map(obj, "unwind_rows", sizeof(struct unwind_row), &u->rows);
 	if (!err)
-		err = map_array(obj, "unwind_blocks", sizeof(struct unwind_block), &u->blocks);
+		err = bpf_array_map(obj, "unwind_blocks", sizeof(struct unwind_block), &u->blocks);
 	if (!err)
-		err = map_array(obj, "unwind_rules", sizeof(struct unwind_rule), &u->rule_array);
+		err = bpf_array_map(obj, "unwind_rules", sizeof(struct unwind_rule),
+				    &u->rule_array);
 	if (!err)
-		err = map_array(obj, "unwind_mappings", sizeof(struct unwind_mapping),
-				&u->mappings);
+		err = bpf_array_map(obj, "unwind_mappings", sizeof(struct unwind_mapping),
+				    &u->mappings);
 	if (err)
 		return err;
 	u->slices.array = u->mappings.v;
