@@ -224,11 +224,7 @@ static __always_inline struct thread *thread_find(void)
 
 /* ---- stacks ---- */
 
-static __always_inline __u64 hash_mix(__u64 h, __u64 v)
-{
-	h = (h ^ v) * 0x9E3779B97F4A7C15ULL;
-	return h ^ (h >> 32);
-}
+#include "raw_stack.bpf.h"
 
 /* Where in a probed function a stack is taken. */
 enum take_where {
@@ -261,15 +257,25 @@ static __always_inline void walk_leave(struct walk *w)
 
 /*
  * Runs a started walk of the running thread's user stack into s->pcs and returns the id of
- * the site it belongs to: a 64-bit hash over the frames, the process image, the kind and, on
- * request, the thread. At 1M stacks two meet with a chance of 3e-8.
+ * the site it belongs to. With WALK_FLAG_RAW in s->flags, user space gets the rest of the
+ * frames and the site is this call's alone.
  */
 static __always_inline __u64 stack_walk(struct walk *w, struct stack_event *s, __u64 proc_key,
 					__u8 kind)
 {
-	__u64 id;
-
-	walk_run(w, s->pcs);
+	s->site = 0;
+	if (cfg.raws)
+		w->flags = WALK_FLAG_ASK;
+	if (walk_go_on(w, s->pcs)) {
+		w->flags &= ~WALK_FLAG_ASK;
+		w->status = WALK_NO_MAPPING;
+		s->site = raw_send(&(struct raw_what){w, s, proc_key, kind});
+		if (!s->site)
+			walk_go_on(w, s->pcs);
+		else
+			w->flags |= WALK_FLAG_RAW;
+	}
+	w->flags &= ~WALK_FLAG_ASK;
 	count(STAT_WALK_STATUS + (w->status < WALK_STATUSES ? w->status : WALK_FAULT));
 	if (unwind_cfg.mode != UNWIND_FP && (w->flags & WALK_FLAG_FP))
 		count(STAT_WALK_FP);
@@ -277,10 +283,9 @@ static __always_inline __u64 stack_walk(struct walk *w, struct stack_event *s, _
 		count(STAT_WALK_BUSY);
 	if (w->flags & WALK_FLAG_NEW)
 		count(STAT_WALK_NEW);
-	id = hash_mix(hash_mix(w->hash, proc_key), kind + 1);
-	if (cfg.by_thread)
-		id = hash_mix(id, bpf_get_current_pid_tgid());
-	s->site = id ? id : 1;
+	if (!s->site)
+		s->site = site_id(w->hash, proc_key, kind,
+				  cfg.by_thread ? bpf_get_current_pid_tgid() : 0);
 	s->kind = kind;
 	s->status = w->status;
 	s->flags = w->flags;

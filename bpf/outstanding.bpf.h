@@ -119,6 +119,8 @@ static __always_inline struct site *site_get(struct stack_event *stack, __u64 pr
 			.tid = cfg.by_thread ? (__u32)task_ids() : 0,
 			.kind = stack->kind,
 			.status = stack->status,
+			/* user space has got it, or will */
+			.sent = !!(stack->flags & WALK_FLAG_RAW),
 		};
 
 		bpf_map_update_elem(&sites, &stack->site, &fresh, BPF_NOEXIST);

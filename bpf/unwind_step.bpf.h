@@ -27,6 +27,7 @@
 #include "unwind_walk.bpf.h"
 
 #define WALK_MORE (-1) /* walk_step(): there is a caller */
+#define WALK_ASK  (-2) /* no table for this frame, nothing was done: WALK_FLAG_ASK */
 
 #define WALK_FP_REACH (1 << 20) /* a frame pointer this far above sp is not believed */
 
@@ -258,9 +259,13 @@ WALK_STEP int walk_step(struct walk *w)
 	w->cur = w->pc;
 	if (w->entry)
 		return walk_leave_entry(w);
-	if (pc - w->m_start >= w->m_len && !walk_locate(w, &pc))
+	if (pc - w->m_start >= w->m_len && !walk_locate(w, &pc)) {
+		if ((w->flags & WALK_FLAG_ASK) &&
+		    (!unwind_cfg.find_vma || (w->flags & (WALK_FLAG_NEW | WALK_FLAG_BUSY))))
+			return WALK_ASK;
 		return walk_leave_by_fp(w, unwind_cfg.mode == UNWIND_FP ? WALK_NO_ROW
 									: WALK_NO_MAPPING);
+	}
 	r = walk_find_rule(w, pc);
 	if (!r || r->kind == UNWIND_GAP)
 		return walk_leave_by_fp(w, w->m_unknown ? WALK_NO_MAPPING : WALK_NO_ROW);
@@ -307,28 +312,39 @@ walk_init(struct walk *w, const struct walk_regs *regs, const struct unwind_slic
 }
 
 /*
- * Walks to the end. pcs: room for UNWIND_MAX_FRAMES, leaf first; NULL computes the
- * hash only. Return addresses are given raw, the first frame too if is_return.
+ * Walks on to the end. pcs: room for UNWIND_MAX_FRAMES, leaf first; NULL computes the hash
+ * only. Return addresses are given raw, the first frame too if is_return. With
+ * WALK_FLAG_ASK it may stop before a frame: 1, and without the flag it can be called again.
  */
-static inline __attribute__((always_inline)) void walk_run(struct walk *w, __u64 *pcs)
+static inline __attribute__((always_inline)) int walk_go_on(struct walk *w, __u64 *pcs)
 {
 	w->status = WALK_DEPTH;
 	for (__u32 i = 0; i < UNWIND_MAX_FRAMES; i++) {
+		__u64 n = w->n;
 		int status;
 
-		if (i >= unwind_cfg.max_frames)
+		WALK_OPAQUE(n); /* no pointer into pcs instead, of unknown bounds */
+		if (n >= UNWIND_MAX_FRAMES || n >= unwind_cfg.max_frames)
 			break;
 		w->cur = w->pc;
 		status = unwind_cfg.mode == UNWIND_NONE ? WALK_DEPTH : walk_step_fast(w);
+		if (status == WALK_ASK)
+			return 1;
 		if (pcs)
-			pcs[i] = w->cur;
+			pcs[n] = w->cur;
 		walk_mix(w);
-		w->n = i + 1;
+		w->n = (__u32)n + 1;
 		if (status != WALK_MORE) {
 			w->status = status;
 			break;
 		}
 	}
+	return 0;
+}
+
+static inline __attribute__((always_inline)) void walk_run(struct walk *w, __u64 *pcs)
+{
+	walk_go_on(w, pcs);
 }
 
 #endif

@@ -17,7 +17,6 @@
 #define MEMTALLY_UNWIND_VMA_BPF_H
 
 #define WALK_EBUSY 16
-#define WALK_POLLS (1 << 20) /* the deadline comes first */
 
 /* By inode; filled with every object that has a table, mapped yet or not. */
 struct {
@@ -28,19 +27,10 @@ struct {
 	__type(value, struct unwind_object);
 } unwind_objects SEC(".maps");
 
-/* Until when (bpf_ktime_get_ns) to wait for the table of a new file. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
-	__type(key, struct unwind_object_key);
-	__type(value, __u64);
-} unwind_waits SEC(".maps");
-
 #ifndef UNWIND_NO_FIND_VMA
 struct walk_vma {
 	__u64 start, len, offset, size;
 	__u64 file; /* 0: not of a file */
-	__u64 deadline;
 	struct unwind_object_key key, overlay;
 };
 
@@ -92,31 +82,6 @@ static __always_inline struct unwind_object *walk_vma_object(struct walk_vma *v)
 	return o ? o : bpf_map_lookup_elem(&unwind_objects, &v->overlay);
 }
 
-static long walk_poll(__u32 i, void *arg)
-{
-	struct walk_vma *v = arg;
-
-	return walk_vma_object(v) || bpf_ktime_get_ns() > v->deadline;
-}
-
-/*
- * A file that is mapped for the first time on this machine has no table yet, but user
- * space has been told and needs some 100 us for a usual one: so long the thread is held
- * up here, once per file. A file that has no table by then is not waited for again.
- */
-static __always_inline void walk_wait(struct walk_vma *v)
-{
-	__u64 deadline = bpf_ktime_get_ns() + unwind_cfg.wait_ns, *known;
-
-	if (!unwind_cfg.wait_ns)
-		return;
-	bpf_map_update_elem(&unwind_waits, &v->key, &deadline, BPF_NOEXIST);
-	known = bpf_map_lookup_elem(&unwind_waits, &v->key);
-	v->deadline = known ? *known : 0;
-	if (v->deadline >= deadline - unwind_cfg.wait_ns)
-		bpf_loop(WALK_POLLS, walk_poll, v, 0);
-}
-
 /*
  * A mapping without a table goes into the cache as well: JIT code is not asked for once
  * a frame. -EBUSY: a writer holds mmap_lock, and nobody can wait for it here.
@@ -144,7 +109,6 @@ static __always_inline int walk_find_vma(struct walk *w, __u64 pc)
 	o = bpf_map_lookup_elem(&unwind_objects, &v.key);
 	if (!o) {
 		walk_overlay_key(&v);
-		walk_wait(&v);
 		o = walk_vma_object(&v);
 	}
 	if (!o || o->size != v.size) {

@@ -28,6 +28,8 @@ struct cfg {
 	__u32 by_thread;    /* threads get sites of their own */
 	__u32 trace_calls;  /* one record per call */
 	__u32 task_storage; /* kernel has task storage; else a hash by thread */
+	__u32 raws;	    /* stacks that user space may be asked to finish; 0: none */
+	__u32 pad;
 };
 
 /* Counters, one slot per CPU each. STAT_LOSS_FIRST on: losses, reported when not zero. */
@@ -40,6 +42,8 @@ enum stat_id {
 	STAT_WALK_FP,	  /* of these: with frames by frame pointer guess */
 	STAT_WALK_BUSY,	  /* of these: a mapping could not be looked up */
 	STAT_WALK_NEW,	  /* of these: through a file without a table, or not in time */
+	STAT_RAWS,	  /* of these: sent to be finished in user space */
+	STAT_RAWS_FULL,	  /* of these: ... for which there was no room */
 	STAT_WALK_STATUS, /* first of enum walk_status counters */
 	STAT_LOSS_FIRST = STAT_WALK_STATUS + WALK_STATUSES,
 	STAT_BLOCKS_FULL = STAT_LOSS_FIRST, /* no room for a block */
@@ -58,6 +62,8 @@ enum stat_id {
 
 struct proc {
 	__u64 key;
+	__u32 raws; /* sent, raw_stack.h */
+	__u32 pad;
 };
 
 struct block_key {
@@ -93,6 +99,7 @@ enum event_type {
 	EVENT_UNDO,	 /* the thread's pending munmap or mremap failed */
 	EVENT_REMAPPED,	 /* the pending mremap succeeded: start, length */
 	EVENT_PROC,	 /* a process became a target: struct event only */
+	EVENT_RAW,	 /* in a ring of its own: struct raw_event */
 };
 
 struct event {
@@ -125,7 +132,7 @@ struct stack_event {
 
 #define STACK_EVENT_HEADER 56u
 
-_Static_assert(sizeof(struct cfg) == 64, "cfg");
+_Static_assert(sizeof(struct cfg) == 72, "cfg");
 _Static_assert(sizeof(struct block_key) == 16, "block_key");
 _Static_assert(sizeof(struct block_value) == 24, "block_value");
 _Static_assert(sizeof(struct site) == 56, "site");

@@ -37,9 +37,8 @@ struct unwind_cfg {
 	__u32 max_frames; /* 1 to UNWIND_MAX_FRAMES */
 	__u32 mode;	  /* enum unwind_mode */
 	__u32 find_vma;	  /* log2 of the page size; 0: the kernel has no bpf_find_vma() */
-	__u32 wait_ns;	  /* at most, in all, for the table of a file never seen before */
 };
-_Static_assert(sizeof(struct unwind_cfg) == 16, "layout");
+_Static_assert(sizeof(struct unwind_cfg) == 12, "layout");
 
 /* How a walk ended. Same order as enum stack_status of src/lib/snapshot.h. */
 enum walk_status {
@@ -58,6 +57,8 @@ enum walk_status {
 #define WALK_FLAG_SIGNAL 4  /* went through a signal frame */
 #define WALK_FLAG_BUSY	 8  /* a mapping could not be looked up: mmap_lock was taken */
 #define WALK_FLAG_NEW	 16 /* came through a file that has no table (yet) */
+#define WALK_FLAG_RAW	 32 /* user space finished it */
+#define WALK_FLAG_ASK	 64 /* during the walk: stop at a file without a table */
 
 /* The two halves of a row are one u64 with pc on top. */
 struct unwind_row {

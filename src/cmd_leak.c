@@ -77,7 +77,6 @@ static int print_rows(struct leak *l, struct row *rows, size_t n)
 	err = resolve_top(l, rows, l->o->common.folded ? n_all : n_top);
 	if (!err)
 		err = leak_losses_read(l, &losses, &n_losses);
-	tracer_hurry(l->tracer); /* whoever reads the report may act on it at once */
 	if (!err)
 		err = view_report(l->view, &(struct view_report){
 						   .time_ns = clock_real_ns(),
@@ -193,7 +192,7 @@ static int open_rooms(struct leak *l, char **ret_msg)
 		.count = c->count,
 		.duration_ns = c->duration_ns,
 	};
-	struct tracer_ops ops = {on_object, leak_on_event, on_tick, on_process};
+	struct tracer_ops ops = {on_object, leak_on_event, leak_on_stack, on_tick, on_process};
 	int err = tracer_new(&config, &ops, l, &l->tracer, ret_msg);
 
 	if (err)

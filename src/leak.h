@@ -53,6 +53,8 @@ int leak_attach(struct leak *l);
 
 /* A record of the ring: 0 or -ENOMEM. */
 int leak_on_event(void *arg, const struct event *ev, size_t len);
+/* A stack that was finished late. 0 or -ENOMEM. */
+int leak_on_stack(void *arg, const struct stack_event *ev, uint64_t call_site);
 
 /*
  * One row per stack (and thread, as --by says) with outstanding memory. Rows and what they

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <linux/mman.h>
+#include <string.h>
 
 #include "leak.h"
 
@@ -53,6 +54,32 @@ static int on_call(struct leak *l, const struct stack_event *ev)
 	return err ? err : l->view_err;
 }
 
+/* The same with all frames, where the BPF side left the rest to us. */
+static int on_cut_call(struct leak *l, const struct stack_event *ev)
+{
+	int err = tracer_drain_raws(l->tracer);
+	const struct stack *st = err ? NULL : stacks_find(l->stacks, ev->site);
+	struct stack_event full;
+
+	if (err)
+		return err;
+	if (!st)
+		return on_call(l, ev);
+	memcpy(&full, ev, STACK_EVENT_HEADER);
+	full.status = st->status;
+	full.n = st->n;
+	memcpy(full.pcs, st->pcs, st->n * sizeof(st->pcs[0]));
+	return on_call(l, &full);
+}
+
+int leak_on_stack(void *arg, const struct stack_event *ev, uint64_t call_site)
+{
+	struct leak *l = arg;
+	int err = stacks_add(l->stacks, ev);
+
+	return err ? err : stacks_add_alias(l->stacks, call_site, ev->site);
+}
+
 static bool counted(const struct leak *l, const struct range_event *r)
 {
 	return (r->flags & MAP_ANONYMOUS) && r->length >= l->o->min_size &&
@@ -91,6 +118,8 @@ int leak_on_event(void *arg, const struct event *ev, size_t len)
 			return 0;
 		return ev->type == EVENT_STACK
 			       ? stacks_add(l->stacks, (const struct stack_event *)ev)
+		       : ((const struct stack_event *)ev)->flags & WALK_FLAG_RAW
+			       ? on_cut_call(l, (const struct stack_event *)ev)
 			       : on_call(l, (const struct stack_event *)ev);
 	default:
 		return len < sizeof(struct range_event)

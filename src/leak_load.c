@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "leak.h"
+#include "raw_stack.h"
 #include "lib/log.h"
 #include "trace/attach.h"
 #include "trace/collect.h"
@@ -21,6 +22,7 @@
 #define DEFAULT_STACKS (64u << 10)
 #define BLOCK_BYTES    104 /* of kernel memory for an element of the table of blocks */
 #define PROCS_EVERY    32768
+#define RAW_PART       4 /* of the table of stacks: for stacks that are finished late */
 
 /* As many blocks as an eighth of the available memory holds, 2 Mi at most. */
 static uint64_t default_blocks(void)
@@ -65,6 +67,11 @@ static void configure_pidns(struct cfg *cfg)
 	cfg->pidns_ino = st.st_ino;
 }
 
+static uint64_t max_stacks(const struct leak_opts *o)
+{
+	return o->max_stacks ? o->max_stacks : DEFAULT_STACKS;
+}
+
 static const uint32_t unwind_modes[] = {
 	[UNWIND_OPT_AUTO] = UNWIND_DWARF,
 	[UNWIND_OPT_DWARF] = UNWIND_DWARF,
@@ -85,9 +92,11 @@ static void configure(const struct leak_opts *o, struct leak_bpf *bpf)
 	cfg->by_thread = o->common.by == LEAK_BY_THREAD;
 	cfg->trace_calls = o->trace;
 	cfg->task_storage = feature_has(FEATURE_TASK_STORAGE);
+	if (unwind_modes[o->common.unwind] == UNWIND_DWARF)
+		cfg->raws = (uint32_t)(max_stacks(o) / RAW_PART);
 	configure_pidns(cfg);
 	sampling_fill(bpf->rodata->sample_weights, bpf->rodata->sample_logs);
-	unwind_configure((struct unwind_cfg *)&bpf->rodata->unwind_cfg, true);
+	unwind_configure((struct unwind_cfg *)&bpf->rodata->unwind_cfg);
 	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->max_frames =
 		(uint32_t)o->common.max_frames;
 	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->mode = unwind_modes[o->common.unwind];
@@ -97,7 +106,7 @@ static int size_maps(struct leak *l)
 {
 	const struct leak_opts *o = l->o;
 	uint64_t blocks = o->max_blocks ? o->max_blocks : default_blocks();
-	uint64_t stacks = o->max_stacks ? o->max_stacks : DEFAULT_STACKS;
+	uint64_t stacks = max_stacks(o);
 	bool task_storage = feature_has(FEATURE_TASK_STORAGE);
 	int err;
 
@@ -114,6 +123,10 @@ static int size_maps(struct leak *l)
 		err = bpf_map__set_autocreate(l->bpf->maps.threads_hash, !task_storage);
 	if (!err)
 		err = bpf_map__set_autocreate(l->bpf->maps.thread_blank, !task_storage);
+	if (!err)
+		err = bpf_map__set_autocreate(l->bpf->maps.raws, l->bpf->rodata->cfg.raws);
+	if (!err && l->bpf->rodata->cfg.raws)
+		err = bpf_map__set_max_entries(l->bpf->maps.raws, RAW_RING_BYTES);
 	return err ? err : unwinder_size_maps(tracer_unwinder(l->tracer), l->bpf->obj, 0);
 }
 
@@ -185,6 +198,8 @@ int leak_attach(struct leak *l)
 		.slices = bpf_map__fd(l->bpf->maps.slices),
 		.events = bpf_map__fd(l->bpf->maps.events),
 		.cgroups = bpf_map__fd(l->bpf->maps.cgroups),
+		.raws = l->bpf->rodata->cfg.raws ? bpf_map__fd(l->bpf->maps.raws) : 0,
+		.max_frames = (uint32_t)l->o->common.max_frames,
 	};
 	_cleanup_free_ char *msg = NULL;
 	int err = attach_tracepoints(l);

@@ -51,7 +51,7 @@ static struct row *row_new(struct rows *r, uint64_t site, uint64_t proc_key, int
 		.pid = (int)(uint32_t)proc_key,
 		.comm = p ? p->comm : "",
 		.kind = st ? kind_names[st->kind & 3] : "malloc",
-		.stack_id = site,
+		.stack_id = st ? st->site : site, /* one row for all sites of a stack */
 		.status = st ? (enum stack_status)st->status : STACK_NONE,
 		.addresses = st ? (uint64_t *)st->pcs : NULL,
 		.n_addresses = st ? st->n : 0,
@@ -104,6 +104,7 @@ struct lives {
 	struct live *v;
 	size_t n, cap;
 	uint64_t born_before_ns;
+	const struct stacks *stacks;
 };
 
 static int on_block(const void *key, const void *value, void *arg)
@@ -117,7 +118,8 @@ static int on_block(const void *key, const void *value, void *arg)
 		return 0;
 	err = array_reserve(&l->v, &l->cap, l->n + 1, sizeof(*l->v));
 	if (!err)
-		l->v[l->n++] = (struct live){b->site, k->proc_key, b->born_ns, k->address, b->size};
+		l->v[l->n++] = (struct live){stacks_site(l->stacks, b->site), k->proc_key,
+					     b->born_ns, k->address, b->size};
 	return err;
 }
 
@@ -172,7 +174,8 @@ static int read_blocks(struct rows *r)
 {
 	struct collect_map map = {bpf_map__fd(r->l->bpf->maps.blocks), sizeof(struct block_key),
 				  sizeof(struct block_value)};
-	struct lives lives = {.born_before_ns = r->now_ns - r->l->o->older_ns};
+	struct lives lives = {.born_before_ns = r->now_ns - r->l->o->older_ns,
+			      .stacks = r->l->stacks};
 	size_t first = 0;
 	int err = collect_each(&map, on_block, &lives);
 
@@ -289,8 +292,10 @@ static int read_ranges_of(struct rows *r, struct process *p)
 	for (size_t i = 0; i < ranges_count(p->ranges); i++) {
 		const struct range *range = ranges_at(p->ranges, i);
 
-		if (range->site != RANGE_UNCOUNTED && range->born_ns <= born_before)
-			v[n++] = *range;
+		if (range->site == RANGE_UNCOUNTED || range->born_ns > born_before)
+			continue;
+		v[n] = *range;
+		v[n++].site = stacks_site(r->l->stacks, range->site);
 	}
 	qsort(v, n, sizeof(*v), by_site_then_first);
 	for (size_t i = 1; i <= n && !err; i++) {

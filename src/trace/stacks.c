@@ -4,9 +4,15 @@
 #include <errno.h>
 #include <string.h>
 
-/* Open addressing over pointers; site ids are hashes already. Never more than half full. */
+struct slot {
+	uint64_t site;
+	struct stack *stack; /* NULL: empty */
+	bool alias;	     /* the stack is another slot's */
+};
+
+/* Open addressing; site ids are hashes already. Never more than half full. */
 struct stacks {
-	struct stack **slots;
+	struct slot *slots;
 	size_t n, cap;
 	size_t bytes;
 };
@@ -21,16 +27,17 @@ void stacks_free(struct stacks *s)
 	if (!s)
 		return;
 	for (size_t i = 0; i < s->cap; i++)
-		free(s->slots[i]);
+		if (!s->slots[i].alias)
+			free(s->slots[i].stack);
 	free(s->slots);
 	free(s);
 }
 
-static struct stack **slot_of(const struct stacks *s, uint64_t site)
+static struct slot *slot_of(const struct stacks *s, uint64_t site)
 {
 	size_t i = site & (s->cap - 1);
 
-	while (s->slots[i] && s->slots[i]->site != site)
+	while (s->slots[i].stack && s->slots[i].site != site)
 		i = (i + 1) & (s->cap - 1);
 	return &s->slots[i];
 }
@@ -46,21 +53,29 @@ static int grow(struct stacks *s)
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < old.cap; i++)
-		if (old.slots[i])
-			*slot_of(s, old.slots[i]->site) = old.slots[i];
+		if (old.slots[i].stack)
+			*slot_of(s, old.slots[i].site) = old.slots[i];
 	free(old.slots);
 	return 0;
+}
+
+/* The slot of a site, empty if the site is new; NULL without memory. */
+static struct slot *slot_for(struct stacks *s, uint64_t site)
+{
+	if (s->n * 2 >= s->cap && grow(s))
+		return NULL;
+	return slot_of(s, site);
 }
 
 int stacks_add(struct stacks *s, const struct stack_event *ev)
 {
 	size_t n = MIN(ev->n, ABI_MAX_FRAMES), bytes;
-	struct stack *st, **slot;
+	struct slot *slot = slot_for(s, ev->site);
+	struct stack *st;
 
-	if (s->n * 2 >= s->cap && grow(s))
+	if (!slot)
 		return -ENOMEM;
-	slot = slot_of(s, ev->site);
-	if (*slot)
+	if (slot->stack)
 		return 0;
 	bytes = sizeof(*st) + n * sizeof(st->pcs[0]);
 	st = malloc(bytes);
@@ -74,15 +89,39 @@ int stacks_add(struct stacks *s, const struct stack_event *ev)
 	st->flags = ev->flags;
 	st->n = (uint16_t)n;
 	memcpy(st->pcs, ev->pcs, n * sizeof(st->pcs[0]));
-	*slot = st;
+	*slot = (struct slot){ev->site, st, false};
 	s->n++;
 	s->bytes += bytes;
 	return 0;
 }
 
+int stacks_add_alias(struct stacks *s, uint64_t alias, uint64_t site)
+{
+	struct slot *slot = slot_for(s, alias);
+	struct stack *st;
+
+	if (!slot)
+		return -ENOMEM;
+	if (slot->stack)
+		return 0;
+	st = slot_of(s, site)->stack;
+	if (!st)
+		return 0;
+	*slot = (struct slot){alias, st, true};
+	s->n++;
+	return 0;
+}
+
 const struct stack *stacks_find(const struct stacks *s, uint64_t site)
 {
-	return s->cap ? *slot_of(s, site) : NULL;
+	return s->cap ? slot_of(s, site)->stack : NULL;
+}
+
+uint64_t stacks_site(const struct stacks *s, uint64_t site)
+{
+	const struct stack *st = stacks_find(s, site);
+
+	return st ? st->site : site;
 }
 
 size_t stacks_bytes(const struct stacks *s)

@@ -26,6 +26,10 @@ struct stacks *stacks_new(void);
 void stacks_free(struct stacks *s);
 /* Adds a stack unless its site is known. 0 or -ENOMEM. */
 int stacks_add(struct stacks *s, const struct stack_event *ev);
+/* Another site with the stack of a known one: of a call that was finished late. 0 or -ENOMEM. */
+int stacks_add_alias(struct stacks *s, uint64_t alias, uint64_t site);
+/* The site that has the stack under its own name; unknown ones are their own. */
+uint64_t stacks_site(const struct stacks *s, uint64_t site);
 /* NULL if unknown. Valid until stacks_free(). */
 const struct stack *stacks_find(const struct stacks *s, uint64_t site);
 size_t stacks_bytes(const struct stacks *s);

@@ -48,6 +48,7 @@ void tracer_free(struct tracer *t)
 		return;
 	spawn_deinit(&t->spawn);
 	ring_buffer__free(t->ring);
+	ring_buffer__free(t->raws);
 	procwatch_free(t->watch);
 	unwinder_free(t->unwinder);
 	processes_free(t->processes);
@@ -155,7 +156,7 @@ int tracer_drain(struct tracer *t)
 	if (err || !t->ring)
 		return err;
 	err = ring_buffer__consume(t->ring);
-	return t->err ? t->err : err < 0 ? err : 0;
+	return t->err ? t->err : err < 0 ? err : tracer_drain_raws(t);
 }
 
 static int on_events(void *arg, int fd)
@@ -196,6 +197,8 @@ int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_obj
 	/* From here on an interrupt ends the run with a report. */
 	err = loop_add_signals(t->loop, end_on_signal, t);
 	if (!err)
+		err = raws_open(t);
+	if (!err)
 		err = unwinder_publish(t->unwinder, obj);
 	if (!err)
 		err = bind_cgroup(t);
@@ -208,6 +211,8 @@ static int add_sources(struct tracer *t)
 {
 	int err = loop_add(t->loop, ring_buffer__epoll_fd(t->ring), on_events, t);
 
+	if (!err && t->raws)
+		err = loop_add(t->loop, ring_buffer__epoll_fd(t->raws), on_events, t);
 	for (size_t i = 0; i < procwatch_n_fds(t->watch) && !err; i++)
 		err = loop_add(t->loop, procwatch_fd(t->watch, i), on_watch, t);
 	if (!err && t->cfg.interval_ns)
@@ -230,7 +235,6 @@ int tracer_run(struct tracer *t)
 {
 	int err = add_sources(t);
 
-	end_hurry(t, true);
 	if (!err)
 		err = watch_drain(t);
 	if (!err && t->spawn.pid > 0)

@@ -39,6 +39,8 @@ struct tracer_ops {
 	int (*object)(void *arg, struct process *p, struct object *o);
 	/* A record of the event ring; EVENT_PROC is the tracer's own affair. */
 	int (*event)(void *arg, const struct event *ev, size_t len);
+	/* A stack that was finished late; call_site is the one site that the BPF side gave it. */
+	int (*stack)(void *arg, const struct stack_event *ev, uint64_t call_site);
 	/* Time for a report; last: the run is over. */
 	int (*tick)(void *arg, bool last);
 	/* A process image has begun (its key is known), or ended: then it may be freed. */
@@ -48,6 +50,8 @@ struct tracer_ops {
 /* The maps that the tracer shares with the BPF side (bpf/common.bpf.h). */
 struct tracer_maps {
 	int procs, slices, events, cgroups;
+	int raws;	     /* 0: not in use */
+	uint32_t max_frames; /* with raws */
 };
 
 /*
@@ -74,8 +78,8 @@ int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_obj
 int tracer_run(struct tracer *t);
 /* Reads what the rings hold; a tick should begin with it. */
 int tracer_drain(struct tracer *t);
-/* In a tick: the slow part of the report is done, events take precedence again. */
-void tracer_hurry(struct tracer *t);
+/* Finishes stacks only; may be called from ops->event. */
+int tracer_drain_raws(struct tracer *t);
 /*
  * After tracer_run(): ends the program we started, if it still runs. True if there was a
  * program and it has ended: *ret_status is then its wait status.

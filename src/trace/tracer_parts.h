@@ -29,7 +29,7 @@ struct tracer {
 	struct processes *processes;
 	struct unwinder *unwinder;
 	struct procwatch *watch;
-	struct ring_buffer *ring;
+	struct ring_buffer *ring, *raws; /* raws: NULL where not in use */
 	struct tracer_maps maps;
 	struct spawn spawn;
 	bool spawn_ended;
@@ -38,9 +38,6 @@ struct tracer {
 	size_t n_exits, cap_exits;
 	size_t running; /* processes watched that have not ended */
 	bool bound, finished;
-	bool overran; /* worked too long at a stretch to be urgent */
-	bool hurried;
-	int nice; /* as we were started */
 	uint64_t ticks, start_ns;
 	unsigned int interrupts;
 	int err; /* first error inside a callback that can't return one */
@@ -55,13 +52,19 @@ int watch_announce(struct tracer *t, struct process *p, const struct mapping *m)
 int watch_publish(struct tracer *t, struct process *p);
 /* Reads the process events of the kernel. */
 int watch_drain(struct tracer *t);
+/*
+ * The process of a record with its mappings up to date. 0; *ret NULL: it was gone before
+ * anyone could look.
+ */
+int watch_image(struct tracer *t, const struct event *ev, struct process **ret);
 /* Callback of the BPF event ring. */
 int watch_on_record(void *arg, void *data, size_t len);
 
+/* The ring of stacks to be finished: 0 or -errno. */
+int raws_open(struct tracer *t);
+
 /* Waits for the end of a process: 0, -ESRCH if it has ended already, -errno. */
 int end_watch(struct tracer *t, pid_t pid);
-/* Before other programs, or as we were started. */
-void end_hurry(struct tracer *t, bool on);
 /* Ends the run if nothing is left to trace. */
 int end_try(struct tracer *t);
 int end_on_signal(void *arg, int signo, bool from_user);

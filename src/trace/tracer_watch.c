@@ -126,7 +126,7 @@ static int on_new_image(struct tracer *t, const struct event *ev)
 	bool known;
 	int err = watch_drain(t);
 
-	if (err)
+	if (err || processes_find_key(t->processes, ev->proc_key))
 		return err;
 	/* Its fork or exec was seen: its mappings are announced. It may be replaced by now. */
 	p = processes_find_unnamed(t->processes, pid, ev->time_ns);
@@ -151,6 +151,15 @@ static int on_new_image(struct tracer *t, const struct event *ev)
 	if (err == -ESRCH)
 		err = 0;
 	return err ? err : t->ops.process(t->arg, p);
+}
+
+int watch_image(struct tracer *t, const struct event *ev, struct process **ret)
+{
+	bool known = processes_find_key(t->processes, ev->proc_key) != NULL;
+	int err = known ? watch_drain(t) : on_new_image(t, ev);
+
+	*ret = processes_find_key(t->processes, ev->proc_key);
+	return err;
 }
 
 int watch_on_record(void *arg, void *data, size_t len)

@@ -11,8 +11,7 @@
 #include "lib/log.h"
 #include "trace/features.h"
 
-#define WAIT_NS		  4000000 /* ten times what it takes, on a busy machine */
-#define KERNEL_MINOR_BITS 20	  /* of its dev_t; user space's is another */
+#define KERNEL_MINOR_BITS 20 /* of its dev_t; user space's is another */
 
 static struct unwind_object_key make_key(uint64_t ino, uint32_t major, uint32_t minor)
 {
@@ -135,11 +134,9 @@ bool unwind_objects_same_build(const struct object *a, const struct object *b)
 	return true;
 }
 
-void unwind_configure(struct unwind_cfg *cfg, bool may_wait)
+void unwind_configure(struct unwind_cfg *cfg)
 {
 	cfg->find_vma = 0;
-	/* With one CPU nobody could make the table meanwhile. */
-	cfg->wait_ns = may_wait && sysconf(_SC_NPROCESSORS_ONLN) > 1 ? WAIT_NS : 0;
 	for (long page = sysconf(_SC_PAGESIZE); feature_has(FEATURE_FIND_VMA) && page > 1;
 	     page >>= 1)
 		cfg->find_vma++;

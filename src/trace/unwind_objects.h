@@ -30,11 +30,7 @@ int unwind_objects_alias(int map, const struct object *o, const struct unwind_pl
  */
 bool unwind_objects_same_build(const struct object *a, const struct object *b);
 
-/*
- * Before load: what the walk may ask of this kernel. Leaves mode and max_frames alone.
- * may_wait: a thread that runs through a file never seen before is held up until its table
- * is there, 4 ms at most and once per file; not for programs that run with interrupts off.
- */
-void unwind_configure(struct unwind_cfg *cfg, bool may_wait);
+/* Before load: what the walk may ask of this kernel. Leaves mode and max_frames alone. */
+void unwind_configure(struct unwind_cfg *cfg);
 
 #endif

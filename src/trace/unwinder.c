@@ -6,10 +6,11 @@
 #include <elf.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "cfi/cfi.h"
 #include "lib/log.h"
+#include "trace/bpf_array.h"
+#include "trace/finisher.h"
 #include "trace/slices.h"
 #include "trace/unwind_objects.h"
 
@@ -33,19 +34,13 @@ struct table { /* of one object */
 	bool listed; /* the file is in unwind_objects, under its own numbers */
 };
 
-struct array { /* one BPF array, mapped */
-	void *v;
-	size_t n, max;
-	size_t bytes;
-};
-
 struct unwinder {
 	struct objects *objects;
 	struct cfi_rules *rules;
 	struct table **tables; /* by object id */
 	size_t n_tables, cap_tables;
 	size_t staged_rows, staged_blocks, prepared_mappings;
-	struct array rows, blocks, rule_array, mappings;
+	struct bpf_array rows, blocks, rule_array, mappings;
 	int objects_fd; /* map unwind_objects */
 	bool published;
 	struct slices slices;
@@ -69,13 +64,6 @@ struct unwinder *unwinder_new(struct objects *objects)
 	return u;
 }
 
-static void array_unmap(struct array *a)
-{
-	if (a->v)
-		munmap(a->v, a->bytes);
-	a->v = NULL;
-}
-
 void unwinder_free(struct unwinder *u)
 {
 	if (!u)
@@ -85,10 +73,10 @@ void unwinder_free(struct unwinder *u)
 			cfi_table_deinit(&u->tables[i]->cfi);
 		free(u->tables[i]);
 	}
-	array_unmap(&u->rows);
-	array_unmap(&u->blocks);
-	array_unmap(&u->rule_array);
-	array_unmap(&u->mappings);
+	bpf_array_unmap(&u->rows);
+	bpf_array_unmap(&u->blocks);
+	bpf_array_unmap(&u->rule_array);
+	bpf_array_unmap(&u->mappings);
 	slices_deinit(&u->slices);
 	cfi_rules_free(u->rules);
 	free(u->tables);
@@ -235,53 +223,26 @@ int unwinder_prepare_object(struct unwinder *u, struct object *o)
 	return table_get(u, o) ? 0 : -ENOMEM;
 }
 
-static int size_map(struct bpf_object *obj, const char *name, size_t n, struct array *a)
-{
-	struct bpf_map *map = bpf_object__find_map_by_name(obj, name);
-
-	if (!map)
-		return -ENOENT;
-	if (n > UINT32_MAX)
-		return -EFBIG;
-	a->max = n;
-	return bpf_map__set_max_entries(map, (uint32_t)n);
-}
-
 int unwinder_size_maps(struct unwinder *u, struct bpf_object *obj, size_t headroom_rows)
 {
 	size_t room =
 		headroom_rows ? headroom_rows : MAX(u->staged_rows / 4, (size_t)MIN_HEADROOM_ROWS);
-	int err = size_map(obj, "unwind_rows", u->staged_rows + room, &u->rows);
+	int err = bpf_array_size(obj, "unwind_rows", u->staged_rows + room, &u->rows);
 
 	if (!err)
-		err = size_map(obj, "unwind_blocks", u->staged_blocks + room / ROWS_PER_BLOCK + 1,
-			       &u->blocks);
+		err = bpf_array_size(obj, "unwind_blocks",
+				     u->staged_blocks + room / ROWS_PER_BLOCK + 1, &u->blocks);
 	if (!err)
-		err = size_map(obj, "unwind_rules", UNWIND_MAX_RULES, &u->rule_array);
+		err = bpf_array_size(obj, "unwind_rules", UNWIND_MAX_RULES, &u->rule_array);
 	if (!err)
-		err = size_map(obj, "unwind_mappings",
-			       MAX(u->prepared_mappings * 2, (size_t)MIN_MAPPINGS), &u->mappings);
+		err = bpf_array_size(obj, "unwind_mappings",
+				     MAX(u->prepared_mappings * 2, (size_t)MIN_MAPPINGS),
+				     &u->mappings);
 	if (!err)
-		err = size_map(obj, "unwind_objects", MAX(u->n_tables * 4, (size_t)MIN_OBJECTS),
-			       &(struct array){0});
+		err = bpf_array_size(obj, "unwind_objects",
+				     MAX(u->n_tables * 4, (size_t)MIN_OBJECTS),
+				     &(struct bpf_array){0});
 	return err;
-}
-
-static int map_array(struct bpf_object *obj, const char *name, size_t element, struct array *a)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	struct bpf_map *map = bpf_object__find_map_by_name(obj, name);
-	void *v;
-
-	if (!map)
-		return -ENOENT;
-	a->max = bpf_map__max_entries(map);
-	a->bytes = (a->max * element + page - 1) & ~(page - 1);
-	v = mmap(NULL, a->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-	if (v == MAP_FAILED)
-		return -errno;
-	a->v = v;
-	return 0;
 }
 
 int unwinder_publish(struct unwinder *u, struct bpf_object *obj)
@@ -290,14 +251,15 @@ int unwinder_publish(struct unwinder *u, struct bpf_object *obj)
 	int err = map ? 0 : -ENOENT;
 
 	if (!err)
-		err = map_array(obj, "unwind_rows", sizeof(struct unwind_row), &u->rows);
+		err = bpf_array_map(obj, "unwind_rows", sizeof(struct unwind_row), &u->rows);
 	if (!err)
-		err = map_array(obj, "unwind_blocks", sizeof(struct unwind_block), &u->blocks);
+		err = bpf_array_map(obj, "unwind_blocks", sizeof(struct unwind_block), &u->blocks);
 	if (!err)
-		err = map_array(obj, "unwind_rules", sizeof(struct unwind_rule), &u->rule_array);
+		err = bpf_array_map(obj, "unwind_rules", sizeof(struct unwind_rule),
+				    &u->rule_array);
 	if (!err)
-		err = map_array(obj, "unwind_mappings", sizeof(struct unwind_mapping),
-				&u->mappings);
+		err = bpf_array_map(obj, "unwind_mappings", sizeof(struct unwind_mapping),
+				    &u->mappings);
 	if (err)
 		return err;
 	u->slices.array = u->mappings.v;
@@ -310,26 +272,55 @@ int unwinder_publish(struct unwinder *u, struct bpf_object *obj)
 	return 0;
 }
 
+int unwinder_map(struct unwinder *u, pid_t pid, const struct mapping *m, struct unwind_mapping *ret)
+{
+	struct object *o;
+	struct table *t;
+	uint64_t bias;
+
+	if (!is_executable(m) || objects_get(u->objects, pid, m, &o))
+		return -ENOENT;
+	t = table_get(u, o);
+	if (!t)
+		return -ENOMEM;
+	if (t->state != TABLE_LIVE || object_bias(o, m, &bias))
+		return -ENOENT;
+	unwind_objects_alias(u->objects_fd, o, &t->place, m);
+	*ret = (struct unwind_mapping){
+		.start = m->start,
+		.end = m->end,
+		.base = bias + t->place.first,
+		.block = t->place.block,
+		.n_blocks = t->place.n_blocks,
+	};
+	return 0;
+}
+
+void unwinder_tables(const struct unwinder *u, struct finisher_tables *ret)
+{
+	*ret = (struct finisher_tables){
+		.blocks = u->blocks.v,
+		.rows = u->rows.v,
+		.rules = u->rule_array.v,
+		.n_blocks = u->blocks.max,
+		.n_rows = u->rows.max,
+		.n_rules = u->rule_array.max,
+	};
+}
+
 /* The sorted mappings of a process, those without a table left out, into u->scratch. */
 static int collect_mappings(struct unwinder *u, pid_t pid, const struct maps *maps, size_t *ret)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < maps->n; i++) {
-		const struct mapping *m = &maps->v[i];
-		struct object *o;
-		struct table *t;
-		uint64_t bias;
-		int err;
+		struct unwind_mapping m;
+		int err = unwinder_map(u, pid, &maps->v[i], &m);
 
-		if (!is_executable(m) || objects_get(u->objects, pid, m, &o))
+		if (err == -ENOENT)
 			continue;
-		t = table_get(u, o);
-		if (!t)
-			return -ENOMEM;
-		if (t->state != TABLE_LIVE || object_bias(o, m, &bias))
-			continue;
-		unwind_objects_alias(u->objects_fd, o, &t->place, m);
+		if (err)
+			return err;
 		if (n >= UNWIND_MAX_MAPPINGS) {
 			u->stats.mappings_full++;
 			break;
@@ -337,13 +328,7 @@ static int collect_mappings(struct unwinder *u, pid_t pid, const struct maps *ma
 		err = array_reserve(&u->scratch, &u->cap_scratch, n + 1, sizeof(*u->scratch));
 		if (err)
 			return err;
-		u->scratch[n++] = (struct unwind_mapping){
-			.start = m->start,
-			.end = m->end,
-			.base = bias + t->place.first,
-			.block = t->place.block,
-			.n_blocks = t->place.n_blocks,
-		};
+		u->scratch[n++] = m;
 	}
 	*ret = n;
 	return 0;

@@ -62,6 +62,13 @@ int unwinder_update(struct unwinder *u, pid_t pid, const struct maps *maps,
 /* Gives a slice back after its process entry is deleted. */
 void unwinder_forget(struct unwinder *u, const struct unwind_slice *slice);
 
+/* The entry for one mapping. 0, -ENOENT if there is no table for it, -ENOMEM. */
+int unwinder_map(struct unwinder *u, pid_t pid, const struct mapping *m,
+		 struct unwind_mapping *ret);
+struct finisher_tables;
+/* After unwinder_publish(): the tables' memory, which does not move. */
+void unwinder_tables(const struct unwinder *u, struct finisher_tables *ret);
+
 void unwinder_stats(const struct unwinder *u, struct unwinder_stats *ret);
 
 #endif

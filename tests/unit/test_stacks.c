@@ -73,6 +73,29 @@ static void test_first_one_stays(void **state)
 	stacks_free(s);
 }
 
+/* Calls that were finished late, each with a site of its own. */
+static void test_alias(void **state)
+{
+	struct stacks *s = stacks_new();
+	struct stack_event ev = event(9, 3);
+
+	(void)state;
+	assert_int_equal(stacks_site(s, 1000), 1000);
+	assert_int_equal(stacks_add_alias(s, 5, 9), 0); /* of nothing: nothing */
+	assert_null(stacks_find(s, 5));
+	stacks_add(s, &ev);
+	for (uint64_t alias = 1000; alias < 4000; alias++)
+		assert_int_equal(stacks_add_alias(s, alias, 9), 0);
+	for (uint64_t alias = 1000; alias < 4000; alias++)
+		assert_int_equal(stacks_site(s, alias), 9);
+	assert_ptr_equal(stacks_find(s, 2000), stacks_find(s, 9));
+	ev = event(10, 1);
+	stacks_add(s, &ev);
+	stacks_add_alias(s, 10, 9); /* a site with a stack keeps it */
+	assert_int_equal(stacks_site(s, 10), 10);
+	stacks_free(s);
+}
+
 /* A length from the ring is not believed beyond what a record can hold. */
 static void test_length_is_bounded(void **state)
 {
@@ -90,6 +113,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_found_again),
 		cmocka_unit_test(test_collisions),
+		cmocka_unit_test(test_alias),
 		cmocka_unit_test(test_first_one_stays),
 		cmocka_unit_test(test_length_is_bounded),
 	};
