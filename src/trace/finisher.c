@@ -69,7 +69,7 @@ static void find_mapping(struct walk *w)
 		w->slice.n = at.f->find(at.f->arg, pc, &at.mapping);
 }
 
-static void walk_finish(struct walk *w, __u64 *pcs)
+static void walk_finish(struct walk *w, struct stack_event *ret)
 {
 	int status = WALK_MORE;
 
@@ -78,7 +78,7 @@ static void walk_finish(struct walk *w, __u64 *pcs)
 		w->cur = w->pc;
 		find_mapping(w);
 		status = walk_step(w);
-		pcs[w->n++] = w->cur;
+		ret->pcs[w->n++] = w->cur;
 		walk_mix(w);
 	}
 	if (status != WALK_MORE)
@@ -98,7 +98,7 @@ void finisher_run(const struct finisher *f, const struct raw_event *raw, size_t 
 	resume(&w, raw);
 	*ret = (struct stack_event){.ev = raw->ev, .kind = raw->kind};
 	memcpy(ret->pcs, raw->pcs, w.n * sizeof(ret->pcs[0]));
-	walk_finish(&w, ret->pcs);
+	walk_finish(&w, ret);
 	ret->ev.type = EVENT_STACK;
 	ret->site = site_id(w.hash, raw->ev.proc_key, raw->kind, raw->thread);
 	ret->n = (uint16_t)w.n;
