@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include "leak.h"
-#include "lib/log.h"
 #include "trace/collect.h"
 
 /* What the BPF side counts: one row per loss counter of abi.h. */
@@ -102,28 +101,4 @@ int leak_losses_read(struct leak *l, struct loss **ret, size_t *ret_n)
 	*ret = losses;
 	*ret_n = n;
 	return 0;
-}
-
-void leak_activity(struct leak *l, uint64_t *ret_events, uint64_t *ret_run_ns)
-{
-	uint64_t stats[STAT_COUNT] = {0};
-	struct bpf_program *p;
-
-	*ret_run_ns = 0;
-	collect_stats(bpf_map__fd(l->bpf->maps.stats), stats, STAT_COUNT);
-	*ret_events = stats[STAT_CALLS];
-	if (stats[STAT_RAWS] || stats[STAT_RAWS_FULL])
-		log_verbose("%llu stacks met a file not seen before and were finished later, %llu "
-			    "could not",
-			    (unsigned long long)stats[STAT_RAWS],
-			    (unsigned long long)stats[STAT_RAWS_FULL]);
-	bpf_object__for_each_program(p, l->bpf->obj)
-	{
-		struct bpf_prog_info info = {0};
-		uint32_t len = sizeof(info);
-
-		if (bpf_program__fd(p) >= 0 &&
-		    !bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
-			*ret_run_ns += info.run_time_ns;
-	}
 }

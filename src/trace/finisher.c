@@ -44,19 +44,18 @@ static int read_copy(void *dst, size_t len, uint64_t addr)
 
 static void resume(struct walk *w, const struct raw_event *raw)
 {
-	*w = (struct walk){
-		.pc = raw->pc,
-		.sp = raw->sp,
-		.fp = raw->fp,
-		.aux = raw->aux,
-		.r10 = raw->r10,
-		.hash = raw->hash,
-		.n = MIN(raw->n, at.f->max_frames),
-		.flags = raw->flags,
-		.is_ra = raw->is_ra != 0,
-		.entry = raw->entry != 0,
-		.lost = raw->lost,
-	};
+	walk_clear(w);
+	w->pc = raw->pc;
+	w->sp = raw->sp;
+	w->fp = raw->fp;
+	w->aux = raw->aux;
+	w->r10 = raw->r10;
+	w->hash = raw->hash;
+	w->n = MIN(raw->n, at.f->max_frames);
+	w->flags = raw->flags;
+	w->is_ra = raw->is_ra != 0;
+	w->entry = raw->entry != 0;
+	w->lost = raw->lost;
 }
 
 /* One mapping at a time, looked up by address before each frame that leaves the last one. */

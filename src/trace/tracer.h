@@ -17,6 +17,7 @@
 
 #include "abi.h"
 #include "lib/object.h"
+#include "trace/loop.h"
 #include "trace/process.h"
 #include "trace/unwinder.h"
 
@@ -64,6 +65,10 @@ void tracer_free(struct tracer *t);
 struct processes *tracer_processes(struct tracer *t);
 struct objects *tracer_objects(struct tracer *t);
 struct unwinder *tracer_unwinder(struct tracer *t);
+
+/* As loop_add_timer(); it runs during tracer_run(). */
+int tracer_add_timer(struct tracer *t, const struct loop_timer *timer, int (*fn)(void *arg, int fd),
+		     void *arg);
 
 int tracer_scan(struct tracer *t);
 struct bpf_object;
