@@ -266,7 +266,9 @@ static __always_inline __u64 stack_walk(struct walk *w, struct stack_event *s, _
 	s->site = 0;
 	if (cfg.raws)
 		w->flags = WALK_FLAG_ASK;
-	if (walk_go_on(w, s->pcs)) {
+	if (!cfg.raws) {
+		walk_run(w, s->pcs);
+	} else if (walk_go_on(w, s->pcs)) {
 		w->flags &= ~WALK_FLAG_ASK;
 		w->status = WALK_NO_MAPPING;
 		s->site = raw_send(&(struct raw_what){w, s, proc_key, kind});

@@ -342,9 +342,26 @@ static inline __attribute__((always_inline)) int walk_go_on(struct walk *w, __u6
 	return 0;
 }
 
+/* The same in one go: i is known to the verifier in each round, which frame pointers need. */
 static inline __attribute__((always_inline)) void walk_run(struct walk *w, __u64 *pcs)
 {
-	walk_go_on(w, pcs);
+	w->status = WALK_DEPTH;
+	for (__u32 i = 0; i < UNWIND_MAX_FRAMES; i++) {
+		int status;
+
+		if (i >= unwind_cfg.max_frames)
+			break;
+		w->cur = w->pc;
+		status = unwind_cfg.mode == UNWIND_NONE ? WALK_DEPTH : walk_step_fast(w);
+		if (pcs)
+			pcs[i] = w->cur;
+		walk_mix(w);
+		w->n = i + 1;
+		if (status != WALK_MORE) {
+			w->status = status;
+			break;
+		}
+	}
 }
 
 #endif

@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include "leak.h"
-#include "lib/log.h"
 #include "trace/collect.h"
 
 /* What the BPF side counts: one row per loss counter of abi.h. */

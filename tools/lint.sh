@@ -77,7 +77,9 @@ check_includes()
 	room '^src/cfi/' "(lib|cfi)/$h|unwind\.h"
 	# The unwinder loads what the cfi room makes; no other file of trace looks there.
 	room '^src/trace/unwind' "(lib|trace|cfi)/$h|$headers"
-	room '^src/trace/([^u]|u[^n])' "(lib|trace)/$h|$headers"
+	room '^src/trace/([^fu]|f[^i]|u[^n])' "(lib|trace)/$h|$headers"
+	# The finisher is the BPF walk once more, in C.
+	room '^src/trace/fi' "(lib|trace)/$h|$headers|\.\./bpf/unwind_step\.bpf\.h"
 	room '^src/[^/]*$' "([a-z]+/)?$h|[a-z0-9_]+\.skel\.h"
 	room '^include/' "$headers"
 	room '^bpf/' "[a-z0-9_]+\.bpf\.h|vmlinux\.h|$headers"

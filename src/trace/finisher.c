@@ -44,19 +44,18 @@ static int read_copy(void *dst, size_t len, uint64_t addr)
 
 static void resume(struct walk *w, const struct raw_event *raw)
 {
-	*w = (struct walk){
-		.pc = raw->pc,
-		.sp = raw->sp,
-		.fp = raw->fp,
-		.aux = raw->aux,
-		.r10 = raw->r10,
-		.hash = raw->hash,
-		.n = MIN(raw->n, at.f->max_frames),
-		.flags = raw->flags,
-		.is_ra = raw->is_ra != 0,
-		.entry = raw->entry != 0,
-		.lost = raw->lost,
-	};
+	walk_clear(w);
+	w->pc = raw->pc;
+	w->sp = raw->sp;
+	w->fp = raw->fp;
+	w->aux = raw->aux;
+	w->r10 = raw->r10;
+	w->hash = raw->hash;
+	w->n = MIN(raw->n, at.f->max_frames);
+	w->flags = raw->flags;
+	w->is_ra = raw->is_ra != 0;
+	w->entry = raw->entry != 0;
+	w->lost = raw->lost;
 }
 
 /* One mapping at a time, looked up by address before each frame that leaves the last one. */
@@ -69,7 +68,7 @@ static void find_mapping(struct walk *w)
 		w->slice.n = at.f->find(at.f->arg, pc, &at.mapping);
 }
 
-static void walk_finish(struct walk *w, __u64 *pcs)
+static void walk_finish(struct walk *w, struct stack_event *ret)
 {
 	int status = WALK_MORE;
 
@@ -78,7 +77,7 @@ static void walk_finish(struct walk *w, __u64 *pcs)
 		w->cur = w->pc;
 		find_mapping(w);
 		status = walk_step(w);
-		pcs[w->n++] = w->cur;
+		ret->pcs[w->n++] = w->cur;
 		walk_mix(w);
 	}
 	if (status != WALK_MORE)
@@ -98,7 +97,7 @@ void finisher_run(const struct finisher *f, const struct raw_event *raw, size_t 
 	resume(&w, raw);
 	*ret = (struct stack_event){.ev = raw->ev, .kind = raw->kind};
 	memcpy(ret->pcs, raw->pcs, w.n * sizeof(ret->pcs[0]));
-	walk_finish(&w, ret->pcs);
+	walk_finish(&w, ret);
 	ret->ev.type = EVENT_STACK;
 	ret->site = site_id(w.hash, raw->ev.proc_key, raw->kind, raw->thread);
 	ret->n = (uint16_t)w.n;

@@ -10,6 +10,8 @@
 
 #define TASK_COMM_LEN 16 /* of the kernel, NUL included */
 
+#define KEY_DELAY_NS 10000000000ULL /* no record waits that long in the ring */
+
 struct processes {
 	struct process **v; /* pointers: entries are handed out */
 	size_t n, cap;
@@ -221,12 +223,19 @@ static bool is_zombie(pid_t pid)
 	return end && (end[1] == ' ') && (end[2] == 'Z' || end[2] == 'X');
 }
 
+/* Ended before the BPF side's word of it, with its key, was read: that will come. */
+static bool awaits_key(const struct process *p, uint64_t now_ns)
+{
+	return !p->key && p->born_ns + KEY_DELAY_NS > now_ns;
+}
+
 void processes_drop_ended(struct processes *p)
 {
+	uint64_t now = clock_mono_ns();
 	size_t kept = 0;
 
 	for (size_t i = 0; i < p->n; i++) {
-		if (p->v[i]->ended && !p->v[i]->in_report)
+		if (p->v[i]->ended && !p->v[i]->in_report && !awaits_key(p->v[i], now))
 			process_free(p->v[i]);
 		else
 			p->v[kept++] = p->v[i];

@@ -329,6 +329,28 @@ def test_dlopen(victim, tally):
     t.assert_clean()
 
 
+def test_dlopen_of_what_nobody_knows(victim, tally, tmp_path):
+    """Stacks through a file that memtally has not read yet are finished once it has."""
+    lib = tmp_path / "libleak.so"  # without build id it is like no other file
+    subprocess.run(["objcopy", "--remove-section=.note.gnu.build-id",
+                    victim_path("libleak.so"), lib], check=True)
+    v = victim("dlopen-o2", "--lib", lib)
+    t = tally("-p", v.pid, "0.2").started()
+    t.wait_tick(lambda tick: True, "a report before the library is loaded")
+    os.kill(t.proc.pid, signal.SIGSTOP)
+    v.say()
+    v.expect("loaded")
+    v.say()
+    truth = v.expect("ready")
+    os.kill(t.proc.pid, signal.SIGCONT)
+    t.stop()
+    assert_truth(t.last, truth, only=False)
+    row, = rows_of(t.last, truth["sites"]["lib"])
+    assert row.frames[0]["object"] == str(lib)
+    assert row.obj["stack_status"] == "complete"
+    t.assert_clean()
+
+
 def test_dlopen_twice(victim, tally, tmp_path):
     """A second library, another file with the same names, one report later."""
     second = shutil.copy(victim_path("libleak.so"), tmp_path / "second.so")
