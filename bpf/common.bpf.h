@@ -95,7 +95,7 @@ static __always_inline __u64 proc_new_key(__u32 tgid)
 
 static __always_inline int proc_add(__u32 tgid, __u64 key)
 {
-	struct proc p = { .key = key };
+	struct proc p = {.key = key};
 	struct event ev;
 
 	if (bpf_map_update_elem(&procs, &tgid, &p, BPF_ANY)) {
@@ -217,33 +217,41 @@ static __always_inline __u64 hash_mix(__u64 h, __u64 v)
 }
 
 /*
- * Takes the user stack of the running thread into s->pcs and returns the id of the site it
- * belongs to: a 64-bit hash over the frames, the process image, the kind and, on request,
- * the thread. At 1M stacks two meet with a chance of 3e-8.
+ * Runs a started walk of the running thread's user stack into s->pcs and returns the id of
+ * the site it belongs to: a 64-bit hash over the frames, the process image, the kind and, on
+ * request, the thread. At 1M stacks two meet with a chance of 3e-8.
  */
+static __always_inline __u64 stack_walk(struct walk *w, struct stack_event *s, __u64 proc_key,
+					__u8 kind)
+{
+	__u64 id;
+
+	walk_run(w, s->pcs);
+	count(STAT_WALKS);
+	count(STAT_WALK_STATUS + (w->status < WALK_STATUSES ? w->status : WALK_FAULT));
+	if (w->flags & WALK_FLAG_FP)
+		count(STAT_WALK_FP);
+	id = hash_mix(hash_mix(w->hash, proc_key), kind + 1);
+	if (cfg.by_thread)
+		id = hash_mix(id, bpf_get_current_pid_tgid());
+	s->site = id ? id : 1;
+	s->kind = kind;
+	s->status = w->status;
+	s->flags = w->flags;
+	s->n = w->n;
+	return s->site;
+}
+
+/* The same from the registers of a uprobe. */
 static __always_inline __u64 stack_take(struct pt_regs *ctx, struct stack_event *s, __u64 proc_key,
 					__u8 kind, int is_return)
 {
 	__u32 tgid = proc_key;
 	struct unwind_slice *slice = bpf_map_lookup_elem(&slices, &tgid);
 	struct walk w;
-	__u64 id;
 
 	walk_start(&w, ctx, slice, is_return);
-	walk_run(&w, s->pcs);
-	count(STAT_WALKS);
-	count(STAT_WALK_STATUS + (w.status < WALK_STATUSES ? w.status : WALK_FAULT));
-	if (w.flags & WALK_FLAG_FP)
-		count(STAT_WALK_FP);
-	id = hash_mix(hash_mix(w.hash, proc_key), kind + 1);
-	if (cfg.by_thread)
-		id = hash_mix(id, bpf_get_current_pid_tgid());
-	s->site = id ? id : 1;
-	s->kind = kind;
-	s->status = w.status;
-	s->flags = w.flags;
-	s->n = w.n;
-	return s->site;
+	return stack_walk(&w, s, proc_key, kind);
 }
 
 /* Sends a taken stack as a record of the given type; 0 or a negative errno. */

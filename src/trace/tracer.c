@@ -300,10 +300,11 @@ int tracer_scan(struct tracer *t)
 	for (size_t i = 0; i < processes_count(t->processes) && !err; i++) {
 		struct process *p = processes_at(t->processes, i);
 
-		err = unwinder_prepare(t->unwinder, p->pid, &p->maps);
+		if (!t->cfg.no_stacks)
+			err = unwinder_prepare(t->unwinder, p->pid, &p->maps);
 		for (size_t k = 0; k < p->maps.n && !err; k++)
 			err = announce_mapping(t, p, &p->maps.v[k]);
-		if (!err && p->pid == t->spawn.pid)
+		if (!err && p->pid == t->spawn.pid && !t->cfg.no_stacks)
 			err = announce_predicted(t, p);
 	}
 	return err;
@@ -318,7 +319,7 @@ static int publish(struct tracer *t, struct process *p)
 	uint32_t pid = (uint32_t)p->pid;
 	int err;
 
-	if (!t->bound || !p->maps_changed || p->ended)
+	if (!t->bound || !p->maps_changed || p->ended || t->cfg.no_stacks)
 		return 0;
 	p->maps_changed = false;
 	err = unwinder_update(t->unwinder, p->pid, &p->maps, &p->slice, &slice);
