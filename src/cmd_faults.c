@@ -276,7 +276,8 @@ static int run_traced(struct faults *f)
 		err = attach(f);
 	if (err)
 		return err;
-	f->run_time_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	if (f->o->common.verbose)
+		f->run_time_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	f->last_tick_ns = clock_mono_ns();
 	err = print_start(f);
 	if (!err)

@@ -2,6 +2,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <string.h>
 
 #include "faults.h"
 #include "trace/collect.h"
@@ -43,6 +44,21 @@ static const struct {
 
 #define N_EXTRA 3
 
+/*
+ * A program is skipped where another of ours runs on the CPU. These may be: what then
+ * happens in an interrupt, or in our own reading of a user stack, is no fault of a process
+ * and no page of one.
+ */
+static bool may_miss(const struct bpf_program *p)
+{
+	static const char *const names[] = {"fault_exception_kernel", "fault_page_alloc"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(bpf_program__name(p), names[i]) == 0)
+			return true;
+	return false;
+}
+
 static void programs_read(const struct faults *f, uint64_t *ret_misses, uint64_t *ret_run_ns)
 {
 	struct bpf_program *p;
@@ -56,7 +72,7 @@ static void programs_read(const struct faults *f, uint64_t *ret_misses, uint64_t
 		if (bpf_program__fd(p) < 0 ||
 		    bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
 			continue;
-		*ret_misses += info.recursion_misses;
+		*ret_misses += may_miss(p) ? 0 : info.recursion_misses;
 		*ret_run_ns += info.run_time_ns;
 	}
 }

@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "victim.h"
@@ -387,18 +388,29 @@ static void make_file(const char *path)
 	fsync(file);
 }
 
+static long cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return t.tv_sec * 1000000000L + t.tv_nsec;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name;
+	long start;
 
 	victim_init(argc, argv);
 	pages = victim_option("pages", 2000);
 	name = victim_text("case");
 	make_file(victim_text("file"));
 	victim_go();
+	start = cpu_ns();
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		if (name && strcmp(cases[i].name, name) == 0)
 			cases[i].run();
+	victim_note("cpu_ns", cpu_ns() - start);
 	victim_note("pages", pages);
 	return victim_ready();
 }
