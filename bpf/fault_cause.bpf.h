@@ -54,12 +54,13 @@ static __always_inline __u8 cause_shm(const struct fault *f, const struct fault_
 }
 
 /* Fills s->vma and f->cause. Needs s->regs. */
-static __always_inline void fault_classify(struct fault *f, struct fault_scratch *s)
+static __always_inline void fault_classify(struct fault *f, struct fault_thread *t,
+					   struct fault_scratch *s)
 {
 	struct vma_query q = {f->address, s->regs.sp};
 
 	f->cause = FAULT_UNKNOWN;
-	if (!vma_find(&q, &s->vma, 0)) {
+	if (!vma_find_cached(&q, &t->vma, &s->vma)) {
 		fault_count(FAULT_STAT_NO_VMA);
 		__builtin_memset(&s->vma, 0, sizeof(s->vma));
 		return;

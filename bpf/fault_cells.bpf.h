@@ -13,7 +13,7 @@
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096); /* sized before load */
-	__type(key, struct fault_key);
+	__type(key, __u64);
 	__type(value, struct fault_cell);
 } fault_cells SEC(".maps");
 
@@ -62,9 +62,11 @@ static __always_inline __u32 log2_slot(__u64 v)
 	return n < FAULT_SLOTS ? n : FAULT_SLOTS - 1;
 }
 
+/* Only what is asked for goes into the key; its parts are mixed as they come. */
 static __always_inline void key_fill(const struct fault *f, struct fault_scratch *s, __u64 proc_key)
 {
 	struct fault_key *k = &s->key;
+	__u64 id = proc_key;
 
 	__builtin_memset(k, 0, sizeof(*k));
 	k->proc_key = proc_key;
@@ -73,14 +75,23 @@ static __always_inline void key_fill(const struct fault *f, struct fault_scratch
 		k->cause = f->cause;
 		k->ino = s->vma.ino;
 		k->dev = s->vma.dev;
+		id = hash_mix(id, k->ino);
+		id = hash_mix(id, (__u64)k->dev << 16 | (__u64)k->mapping << 8 | k->cause);
 	}
-	if (fault_cfg.by_thread)
+	if (fault_cfg.by_thread) {
 		k->tid = (__u32)task_ids();
-	if (fault_cfg.range_shift)
+		id = hash_mix(id, k->tid);
+	}
+	if (fault_cfg.range_shift) {
 		k->range = f->address >> (fault_cfg.range_shift & 63)
 						 << (fault_cfg.range_shift & 63);
-	if (fault_cfg.by_stack)
+		id = hash_mix(id, k->range);
+	}
+	if (fault_cfg.by_stack) {
 		k->stack = fault_stack(s, proc_key);
+		id = hash_mix(id, k->stack);
+	}
+	s->id = id ? id : 1;
 }
 
 /* The name of the file at address: base name first, up to the root of its file system. */
@@ -125,26 +136,26 @@ static __always_inline void cell_send(struct fault_cell *c, const struct fault *
 		c->sent |= FAULT_SENT_FILE;
 }
 
-static __always_inline struct fault_cell *cell_get(struct fault_scratch *s)
+static __always_inline struct fault_cell *cell_new(struct fault_scratch *s)
 {
-	struct fault_cell *c = bpf_map_lookup_elem(&fault_cells, &s->key);
+	struct fault_cell *c;
 
-	if (c)
-		return c;
-	if (!bpf_map_update_elem(&fault_cells, &s->key, &cell_blank, BPF_NOEXIST)) {
-		c = bpf_map_lookup_elem(&fault_cells, &s->key);
+	if (!bpf_map_update_elem(&fault_cells, &s->id, &cell_blank, BPF_NOEXIST)) {
+		c = bpf_map_lookup_elem(&fault_cells, &s->id);
 		if (c) {
+			c->key = s->key;
 			c->uid = bpf_get_current_uid_gid();
 			bpf_get_current_comm(c->comm, sizeof(c->comm));
 		}
 		return c;
 	}
-	c = bpf_map_lookup_elem(&fault_cells, &s->key); /* another CPU was faster */
+	c = bpf_map_lookup_elem(&fault_cells, &s->id); /* another CPU was faster */
 	if (c)
 		return c;
 	fault_count(FAULT_STAT_CELLS_FULL);
-	__builtin_memset(&s->key, 0, sizeof(s->key));
-	return bpf_map_lookup_elem(&fault_cells, &s->key);
+	s->id = 0;
+	s->key.ino = 0;
+	return bpf_map_lookup_elem(&fault_cells, &s->id);
 }
 
 static __always_inline void fault_cell_add(const struct fault *f, struct fault_scratch *s,
@@ -154,7 +165,9 @@ static __always_inline void fault_cell_add(const struct fault *f, struct fault_s
 	__u32 slot;
 
 	key_fill(f, s, proc_key);
-	c = cell_get(s);
+	c = bpf_map_lookup_elem(&fault_cells, &s->id);
+	if (!c)
+		c = cell_new(s);
 	if (!c)
 		return;
 	__sync_fetch_and_add(f->major ? &c->major : &c->minor, 1);
@@ -277,9 +290,9 @@ static __always_inline void bad_neighbours(struct fault_bad_event *e)
 	}
 }
 
-static __always_inline void fault_bad(const struct signal_record *ctx, struct fault_thread *t,
-				      __u64 proc_key)
+static __always_inline void fault_bad(const struct signal_record *ctx, struct fault_thread *t)
 {
+	__u64 proc_key = t->proc_key;
 	struct fault_proc *p = fault_proc_get(proc_key);
 	struct fault_scratch *s = fault_scratch_get();
 	struct fault_bad_event *e;
@@ -294,7 +307,7 @@ static __always_inline void fault_bad(const struct signal_record *ctx, struct fa
 	e->ip = s->regs.pc;
 	e->signal = ctx->sig;
 	e->code = ctx->code;
-	if (t) {
+	if (t->open) {
 		e->has_address = 1;
 		e->address = t->address;
 		bad_neighbours(e);

@@ -5,6 +5,7 @@
 
 #include "common.bpf.h"
 #include "faults_abi.h"
+#include "vma.bpf.h"
 
 /* Records of tracepoints that are the same on every kernel from 5.10 to 7.2. */
 struct exception_record {
@@ -60,6 +61,7 @@ struct fault_thread {
 	__u64 pfn, first_pfn;		      /* allocated since START: the largest, the first */
 	__u32 pages, order;
 	__u8 open, pending, has_error, pad[5];
+	struct vma_cache vma; /* where the last fault was */
 };
 
 struct {
@@ -109,12 +111,33 @@ static __always_inline struct fault_thread *fault_thread_get(void)
 	return t;
 }
 
+/*
+ * The state of the running thread if its process is wanted, else NULL. The process image
+ * is kept in it, exec forgets it: a thread is looked up once, its faults are not.
+ */
+static __always_inline struct fault_thread *fault_thread_wanted(void)
+{
+	struct fault_thread *t = fault_thread_find();
+	__u64 proc_key;
+
+	if (t && t->proc_key)
+		return t;
+	proc_key = task_wanted();
+	if (!proc_key)
+		return 0;
+	t = fault_thread_get();
+	if (t)
+		t->proc_key = proc_key;
+	return t;
+}
+
 /* ---- by CPU: scratch of the programs that must not be interrupted by another of them ---- */
 
 struct fault_scratch {
 	struct walk_regs regs; /* the user registers */
 	struct fault_vma vma;
 	struct fault_key key;
+	__u64 id; /* of the key */
 	struct fault_file_event file;
 	struct fault_bad_event bad;
 	struct stack_event stack;

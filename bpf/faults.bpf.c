@@ -31,9 +31,9 @@ static __always_inline int on_exception(const struct exception_record *ctx)
 {
 	struct fault_thread *t;
 
-	if (fault_left_out(ctx->address) || !task_wanted())
+	if (fault_left_out(ctx->address))
 		return 0;
-	t = fault_thread_get();
+	t = fault_thread_wanted();
 	if (!t)
 		return 0;
 	t->pending_address = ctx->address;
@@ -58,12 +58,11 @@ SEC("?perf_event")
 int fault_start(void *ctx)
 {
 	__u64 address = fault_address(ctx);
-	__u64 proc_key = task_wanted();
 	struct fault_thread *t;
 
-	if (!proc_key || fault_left_out(address))
+	if (fault_left_out(address))
 		return 0;
-	t = fault_thread_get();
+	t = fault_thread_wanted();
 	if (!t)
 		return 0;
 	if (t->open)
@@ -71,7 +70,6 @@ int fault_start(void *ctx)
 	t->has_error = t->pending && t->pending_address == address;
 	t->error = t->pending_error;
 	t->pending = 0;
-	t->proc_key = proc_key;
 	t->address = address;
 	t->pages = 0;
 	t->order = 0;
@@ -84,16 +82,15 @@ int fault_start(void *ctx)
 SEC("?tp/kmem/mm_page_alloc")
 int fault_page_alloc(struct trace_event_raw_mm_page_alloc___faults *ctx)
 {
-	struct fault_thread *t = fault_thread_find();
-	__u64 pfn;
-	__u32 order;
+	__u64 pfn = ctx->pfn;
+	__u32 order = ctx->order;
+	struct fault_thread *t;
 
-	if (!t || !t->open || !(BPF_CORE_READ(ctx, gfp_flags) & GFP_MOVABLE))
+	if (!(ctx->gfp_flags & GFP_MOVABLE))
 		return 0;
-	pfn = BPF_CORE_READ(ctx, pfn);
-	order = BPF_CORE_READ(ctx, order);
-	if (pfn == ~0ULL)
-		return 0; /* none was to be had */
+	t = fault_thread_find();
+	if (!t || !t->open || pfn == ~0ULL)
+		return 0; /* ~0: none was to be had */
 	if (!t->pages++)
 		t->first_pfn = pfn;
 	if (order >= t->order || !t->pfn) {
@@ -105,40 +102,44 @@ int fault_page_alloc(struct trace_event_raw_mm_page_alloc___faults *ctx)
 
 /* ---- the end ---- */
 
+static __always_inline void end_fill(struct fault *f, struct fault_thread *t)
+{
+	if (!t->open || t->address != f->address) {
+		fault_count(FAULT_STAT_NO_START);
+		t->open = 0;
+		return;
+	}
+	f->timed = 1;
+	f->ns = bpf_ktime_get_ns() - t->start_ns;
+	f->has_error = t->has_error;
+	f->error = t->error;
+	f->pages = t->pages;
+	f->order = t->order;
+	t->open = 0;
+}
+
 static __always_inline int on_end(void *ctx, int major)
 {
-	struct fault_scratch *s = fault_scratch_get();
-	struct fault_thread *t = 0;
-	__u64 address = fault_address(ctx);
-	__u64 proc_key = task_wanted();
-	struct fault f = {.major = major};
+	struct fault f = {.major = major, .address = fault_address(ctx)};
+	struct fault_scratch *s;
+	struct fault_thread *t;
 
-	if (!proc_key || !s || fault_left_out(address))
+	if (fault_left_out(f.address))
 		return 0;
-	fault_count(FAULT_STAT_ENDS);
+	t = fault_thread_wanted();
+	s = fault_scratch_get();
+	if (!t || !s)
+		return 0;
 	if (fault_cfg.timed)
-		t = fault_thread_find();
-	if (t && t->open && t->address == address) {
-		f.timed = 1;
-		f.ns = bpf_ktime_get_ns() - t->start_ns;
-		f.has_error = t->has_error;
-		f.error = t->error;
-		f.pages = t->pages;
-		f.order = t->order;
-	} else if (fault_cfg.timed) {
-		fault_count(FAULT_STAT_NO_START);
-	}
-	if (t)
-		t->open = 0;
-	f.address = address;
+		end_fill(&f, t);
 	if (fault_cfg.classify || fault_cfg.by_stack || fault_cfg.rss)
 		fault_regs(ctx, &s->regs);
 	if (fault_cfg.classify)
-		fault_classify(&f, s);
+		fault_classify(&f, t, s);
 	if (fault_cfg.rss)
-		fault_rss_add(&f, t, s, proc_key);
+		fault_rss_add(&f, t, s, t->proc_key);
 	else
-		fault_cell_add(&f, s, proc_key);
+		fault_cell_add(&f, s, t->proc_key);
 	return 0;
 }
 
@@ -161,17 +162,14 @@ SEC("?tp/signal/signal_generate")
 int fault_signal(const struct signal_record *ctx)
 {
 	struct fault_thread *t;
-	__u64 proc_key;
 
 	if ((ctx->sig != SIGSEGV && ctx->sig != SIGBUS) || ctx->code <= 0)
 		return 0;
-	proc_key = task_wanted();
-	if (!proc_key)
+	t = fault_thread_wanted();
+	if (!t)
 		return 0;
-	t = fault_thread_find();
-	fault_bad(ctx, t && t->open ? t : 0, proc_key);
-	if (t)
-		t->open = 0;
+	fault_bad(ctx, t);
+	t->open = 0;
 	return 0;
 }
 
@@ -201,6 +199,10 @@ int fault_newtask(struct trace_event_raw_task_newtask *ctx)
 SEC("?tp/sched/sched_process_exec")
 int fault_exec(void *ctx)
 {
+	struct fault_thread *t = fault_thread_find();
+
+	if (t)
+		t->proc_key = 0;
 	return procs_exec();
 }
 

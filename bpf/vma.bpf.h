@@ -19,7 +19,7 @@
 #ifndef VMA_BPF_H
 #define VMA_BPF_H
 
-#include "compat.bpf.h"
+#include "common.bpf.h"
 #include "faults_abi.h"
 
 #define VM_SHARED_FLAG	     0x8UL
@@ -28,6 +28,7 @@
 #define MAGIC_HUGETLBFS	     0x958458f6
 #define SB_NOUSER_FLAG	     (1UL << 31) /* mounted by the kernel for itself only */
 
+#define VMA_COPY     32 /* words: more than the fields that are used span on any kernel */
 #define VMA_LEVELS   8
 #define MAPLE_LEAF   1
 #define MAPLE_RANGE  2
@@ -83,13 +84,32 @@ struct vm_area_struct___vma {
 	void *vm_ops;
 } VMA_TYPE;
 
+/* v6.15 "mm: replace vm_lock and detached flag with a reference count" */
+struct vm_area_struct___refcnt {
+	struct {
+		int refs;
+	} vm_refcnt;
+} VMA_TYPE;
+
+/*
+ * The mapping that a thread's last fault was in. The next one mostly is there too, which
+ * one read of it shows: it still belongs to the process (a reference count of 0 says that
+ * it does not; without one there is no cache) and covers the address.
+ */
+struct vma_cache {
+	__u64 vma, file;
+	__u64 ino;
+	__u32 dev, kind; /* of the file */
+};
+
 /*
  * Per CPU: the fault programs run with interrupts off or, below a tracepoint, without
  * preemption, so that nothing else of ours comes in between.
  */
 struct vma_scratch {
 	__u64 node[32];
-	__u64 low, high; /* around the address: what the tree has no mapping for, inclusive */
+	__u64 copy[VMA_COPY]; /* of a vm_area_struct */
+	__u64 low, high;      /* around the address: what the tree has no mapping for, inclusive */
 };
 
 struct {
@@ -98,6 +118,9 @@ struct {
 	__type(key, __u32);
 	__type(value, struct vma_scratch);
 } vma_scratches SEC(".maps");
+
+/* A field of the running process's mm_struct. */
+#define VMA_MM(mm, field) (cfg.task_storage ? (mm)->field : BPF_CORE_READ(mm, field))
 
 /*
  * One level: the slot of the node `e` that covers addr, 0 if none can be had. A function of
@@ -153,13 +176,41 @@ static __always_inline __u64 vma_search(struct mm_struct___vma *mm, __u64 addr)
 	return 0;
 }
 
+/* With task storage there are typed pointers, which are read without a helper. */
 static __always_inline struct mm_struct___vma *vma_mm(void)
 {
-	struct task_struct___vma *task = (void *)bpf_get_current_task();
-
 	if (!bpf_core_field_exists(struct mm_struct___vma, mm_mt))
 		return 0;
-	return BPF_CORE_READ(task, mm);
+	return cfg.task_storage
+		       ? ((struct task_struct___vma *)bpf_get_current_task_btf())->mm
+		       : BPF_CORE_READ((struct task_struct___vma *)bpf_get_current_task(), mm);
+}
+
+/* Up to vm_file, the last one of those used. */
+#define VMA_BYTES 128
+
+/* A field of the copied vm_area_struct. */
+#define VMA_FIELD(s, field)                                                          \
+	((s)->copy[(bpf_core_field_offset(struct vm_area_struct___vma, field) / 8) & \
+		   (VMA_COPY - 1)])
+
+/* Copies what may be a mapping and checks that it is one of mm around address. */
+static __always_inline int vma_copy(struct vma_scratch *s, __u64 vma, __u64 mm, __u64 address)
+{
+	if (bpf_probe_read_kernel(s->copy, VMA_BYTES, (void *)vma))
+		return 0;
+	return VMA_FIELD(s, vm_mm) == mm && VMA_FIELD(s, vm_start) <= address &&
+	       address < VMA_FIELD(s, vm_end);
+}
+
+static __always_inline int vma_attached(__u64 vma)
+{
+	__u32 refs = 0;
+
+	if (!bpf_core_field_exists(struct vm_area_struct___refcnt, vm_refcnt))
+		return 0;
+	vma += bpf_core_field_offset(struct vm_area_struct___refcnt, vm_refcnt);
+	return !bpf_probe_read_kernel(&refs, sizeof(refs), (void *)vma) && refs;
 }
 
 static __always_inline __u32 vma_file_kind(struct file___vma *file, struct fault_vma *ret)
@@ -186,21 +237,38 @@ struct vma_query {
 #define STACK_REACH 65536
 
 /* The order is that of fs/proc/task_mmu.c. */
-static __always_inline __u32 vma_anon_kind(struct vm_area_struct___vma *vma,
+static __always_inline __u32 vma_anon_kind(struct vma_scratch *s, struct mm_struct___vma *mm,
 					   const struct vma_query *q, const struct fault_vma *v)
 {
-	struct mm_struct___vma *mm = vma_mm();
-	__u64 stack = BPF_CORE_READ(mm, start_stack);
+	__u64 stack = VMA_MM(mm, start_stack);
 
-	if (v->start <= BPF_CORE_READ(mm, brk) && v->end >= BPF_CORE_READ(mm, start_brk))
+	if (v->start <= VMA_MM(mm, brk) && v->end >= VMA_MM(mm, start_brk))
 		return FAULT_MAP_HEAP;
 	if (v->start <= stack && stack < v->end)
 		return FAULT_MAP_STACK;
-	if (BPF_CORE_READ(vma, vm_ops))
+	if (VMA_FIELD(s, vm_ops))
 		return FAULT_MAP_VDSO;
 	return v->start <= q->sp && q->sp < v->end && q->address + STACK_REACH >= q->sp
 		       ? FAULT_MAP_THREAD_STACK
 		       : FAULT_MAP_ANON;
+}
+
+/* The mapping around an address, as a checked copy in s; its address, or 0. */
+static __always_inline __u64 vma_locate(struct vma_scratch *s, struct mm_struct___vma *mm,
+					__u64 address)
+{
+	__u64 vma = vma_search(mm, address);
+
+	return vma && vma_copy(s, vma, (__u64)mm, address) ? vma : 0;
+}
+
+static __always_inline void vma_fill(struct vma_scratch *s, struct fault_vma *ret)
+{
+	ret->start = VMA_FIELD(s, vm_start);
+	ret->end = VMA_FIELD(s, vm_end);
+	ret->flags = VMA_FIELD(s, vm_flags);
+	ret->ino = 0;
+	ret->dev = 0;
 }
 
 /*
@@ -211,25 +279,52 @@ static __always_inline int vma_find(const struct vma_query *q, struct fault_vma 
 				    struct file___vma **ret_file)
 {
 	struct mm_struct___vma *mm = vma_mm();
-	struct vm_area_struct___vma *vma;
-	struct fault_vma v = {};
+	__u32 zero = 0;
+	struct vma_scratch *s = bpf_map_lookup_elem(&vma_scratches, &zero);
 	struct file___vma *file;
 
-	if (!mm)
+	if (!mm || !s || !vma_locate(s, mm, q->address))
 		return 0;
-	vma = (void *)vma_search(mm, q->address);
-	if (!vma || BPF_CORE_READ(vma, vm_mm) != mm)
-		return 0;
-	v.start = BPF_CORE_READ(vma, vm_start);
-	v.end = BPF_CORE_READ(vma, vm_end);
-	if (q->address < v.start || q->address >= v.end)
-		return 0;
-	v.flags = BPF_CORE_READ(vma, vm_flags);
-	file = BPF_CORE_READ(vma, vm_file);
-	v.mapping = file ? vma_file_kind(file, &v) : vma_anon_kind(vma, q, &v);
-	*ret = v;
+	vma_fill(s, ret);
+	file = (void *)VMA_FIELD(s, vm_file);
+	ret->mapping = file ? vma_file_kind(file, ret) : vma_anon_kind(s, mm, q, ret);
 	if (ret_file)
 		*ret_file = file;
+	return 1;
+}
+
+/* The same for a thread that keeps where it was. */
+static __always_inline int vma_find_cached(const struct vma_query *q, struct vma_cache *c,
+					   struct fault_vma *ret)
+{
+	struct mm_struct___vma *mm = vma_mm();
+	__u32 zero = 0;
+	struct vma_scratch *s = bpf_map_lookup_elem(&vma_scratches, &zero);
+	__u64 file;
+
+	if (!mm || !s)
+		return 0;
+	if (!c->vma || !vma_copy(s, c->vma, (__u64)mm, q->address) || !vma_attached(c->vma)) {
+		c->vma = vma_locate(s, mm, q->address);
+		c->file = 0;
+	}
+	if (!c->vma)
+		return 0;
+	vma_fill(s, ret);
+	file = VMA_FIELD(s, vm_file);
+	if (!file) {
+		ret->mapping = vma_anon_kind(s, mm, q, ret);
+		return 1;
+	}
+	if (c->file != file) {
+		c->kind = vma_file_kind((void *)file, ret);
+		c->ino = ret->ino;
+		c->dev = ret->dev;
+		c->file = file;
+	}
+	ret->mapping = c->kind;
+	ret->ino = c->ino;
+	ret->dev = c->dev;
 	return 1;
 }
 

@@ -53,7 +53,6 @@ struct fault_cfg {
 
 /* Counters of the fault programs, one slot per CPU each. */
 enum fault_stat {
-	FAULT_STAT_ENDS,       /* faults counted */
 	FAULT_STAT_FAILED,     /* STARTs without END: bad access, EFAULT, interrupted */
 	FAULT_STAT_NO_START,   /* ENDs without START: begun before we came */
 	FAULT_STAT_NO_VMA,     /* mapping not found by the walk */
@@ -77,7 +76,9 @@ struct fault_key {
 
 #define FAULT_SLOTS 40 /* log2 of nanoseconds: up to 18 minutes */
 
+/* By a hash of its key: two of 64k cells meet with a chance of 1e-10. 0: the catch-all cell. */
 struct fault_cell {
+	struct fault_key key;
 	__u64 minor, major;
 	__u64 timed, time_ns, major_ns, max_ns; /* of the faults whose START was seen */
 	__u32 slots[FAULT_SLOTS];
@@ -134,7 +135,7 @@ struct fault_bad_event {
 
 _Static_assert(sizeof(struct fault_cfg) == 32, "fault_cfg");
 _Static_assert(sizeof(struct fault_key) == 48, "fault_key");
-_Static_assert(sizeof(struct fault_cell) == 232, "fault_cell");
+_Static_assert(sizeof(struct fault_cell) == 280, "fault_cell");
 _Static_assert(sizeof(struct fault_proc) == 32, "fault_proc");
 _Static_assert(sizeof(struct fault_vma) == 40, "fault_vma");
 _Static_assert(sizeof(struct fault_bad_event) == 24 + 40 + 120 + 16, "fault_bad_event");

@@ -130,8 +130,7 @@ static int on_cell(const void *key, const void *value, void *arg)
 static int sums_read(struct faults *f, struct sums *s)
 {
 	struct collect_map procs = {f->procs_fd, sizeof(uint64_t), sizeof(struct fault_proc)};
-	struct collect_map cells = {f->cells_fd, sizeof(struct fault_key),
-				    sizeof(struct fault_cell)};
+	struct collect_map cells = {f->cells_fd, sizeof(uint64_t), sizeof(struct fault_cell)};
 	struct processes *all = tracer_processes(f->tracer);
 	int err = collect_each(&procs, on_proc, s);
 

@@ -112,14 +112,13 @@ static int make_catch_all(struct faults *f)
 {
 	struct fault_cell cell = {.sent = UINT32_MAX};
 	struct site site = {.sent = 1};
-	struct fault_key key = {0};
 	uint64_t id = CATCH_ALL_SITE;
 	int err;
 
 	if (f->o->rss)
 		err = bpf_map_update_elem(f->sites_fd, &id, &site, BPF_ANY);
 	else
-		err = bpf_map_update_elem(f->cells_fd, &key, &cell, BPF_ANY);
+		err = bpf_map_update_elem(f->cells_fd, &id, &cell, BPF_ANY);
 	return err ? -errno : 0;
 }
 

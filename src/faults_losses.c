@@ -124,11 +124,32 @@ int faults_losses_read(struct faults *f, struct loss **ret, size_t *ret_n)
 	return 0;
 }
 
+static int on_cell(const void *key, const void *value, void *arg)
+{
+	const struct fault_cell *c = value;
+
+	(void)key;
+	*(uint64_t *)arg += c->minor + c->major;
+	return 0;
+}
+
+static int on_site(const void *key, const void *value, void *arg)
+{
+	(void)key;
+	*(uint64_t *)arg += ((const struct site *)value)->allocs;
+	return 0;
+}
+
 void faults_activity(struct faults *f, uint64_t *ret_events, uint64_t *ret_run_ns)
 {
-	uint64_t own[FAULT_STATS] = {0}, misses;
+	struct collect_map cells = {f->cells_fd, sizeof(uint64_t), sizeof(struct fault_cell)};
+	struct collect_map sites = {f->sites_fd, sizeof(uint64_t), sizeof(struct site)};
+	uint64_t misses;
 
-	collect_stats(f->fault_stats_fd, own, FAULT_STATS);
-	*ret_events = own[FAULT_STAT_ENDS];
+	*ret_events = 0;
+	if (f->o->rss)
+		collect_each(&sites, on_site, ret_events);
+	else
+		collect_each(&cells, on_cell, ret_events);
 	programs_read(f, &misses, ret_run_ns);
 }

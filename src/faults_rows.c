@@ -23,8 +23,9 @@ static int on_cell(const void *key, const void *value, void *arg)
 
 	if (err)
 		return err;
-	memcpy(&c->v[c->n].key, key, sizeof(struct fault_key));
+	(void)key;
 	memcpy(&c->v[c->n].v, value, sizeof(struct fault_cell));
+	c->v[c->n].key = c->v[c->n].v.key;
 	c->n++;
 	return 0;
 }
@@ -116,7 +117,7 @@ static int cells_difference(struct faults *f, struct cells *c)
 
 static int cells_read(struct faults *f, struct cells *ret)
 {
-	struct collect_map map = {f->cells_fd, sizeof(struct fault_key), sizeof(struct fault_cell)};
+	struct collect_map map = {f->cells_fd, sizeof(uint64_t), sizeof(struct fault_cell)};
 	int err = collect_each(&map, on_cell, ret);
 
 	if (err)
