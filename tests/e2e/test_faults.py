@@ -39,8 +39,7 @@ class Faults:
     def stop(self, how=signal.SIGINT):
         if how:
             self.proc.send_signal(how)
-        for line in iter(self.lines.next, None):
-            self.bpf.ids["prog"] or self.bpf.collect()
+        for line in self.lines.rest():
             try:
                 obj = json.loads(line)
             except ValueError:
@@ -49,8 +48,6 @@ class Faults:
                 self.objects.append(obj)
         self.status = self.proc.wait(DEADLINE)
         self.errors_text = b"".join(self.errors.rest()).decode()
-        if self.bpf.ids["prog"]:
-            self.bpf.assert_gone()
         return self
 
     def of(self, kind):
@@ -218,6 +215,7 @@ def test_process_row(trace):
     assert (row["minor"], row["major"]) == kernel
     assert row["comm"] == "faults_table-o2" and row["uid"] == os.getuid()
     assert row["cause"]["first touch"] >= 2000 and row["mapping"]["anon"] >= 2000
+    f.bpf.assert_gone()
     latency = row["latency_us"]
     assert 0 < latency["p50"] <= latency["p99"] <= latency["max"]
 
