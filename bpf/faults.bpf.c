@@ -13,6 +13,8 @@
  * next START with the same address takes over; mm_page_alloc between START and END says
  * that a page was allocated, and how large. Aggregated here: no record per fault leaves.
  */
+/* No look-up under mmap_lock here: stacks end at a mapping that is not known yet. */
+#define UNWIND_NO_FIND_VMA
 #include "common.bpf.h"
 #include "procs.bpf.h"
 #include "vma.bpf.h"

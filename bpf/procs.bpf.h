@@ -10,7 +10,7 @@
 /* task:task_newtask, with --follow. Runs in the parent, before the child does. */
 static __always_inline int procs_newtask(struct trace_event_raw_task_newtask *ctx)
 {
-	__u32 parent = bpf_get_current_pid_tgid() >> 32;
+	__u32 parent = task_ids() >> 32;
 	__u32 child = BPF_CORE_READ(ctx, pid);
 	struct unwind_slice *slice;
 
@@ -28,7 +28,7 @@ static __always_inline int procs_newtask(struct trace_event_raw_task_newtask *ct
 /* sched:sched_process_exec. A new image: nothing of the old one is there any more. */
 static __always_inline int procs_exec(void)
 {
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u32 tgid = task_ids() >> 32;
 
 	if (!bpf_map_lookup_elem(&procs, &tgid))
 		return 0;

@@ -41,7 +41,7 @@ struct tracer_ops {
 	int (*event)(void *arg, const struct event *ev, size_t len);
 	/* Time for a report; last: the run is over. */
 	int (*tick)(void *arg, bool last);
-	/* A process image has begun (its key is known), or ended. */
+	/* A process image has begun (its key is known), or ended: then it may be freed. */
 	int (*process)(void *arg, struct process *p);
 };
 
