@@ -25,7 +25,8 @@ static const struct fault_cell cell_blank;
 static __always_inline __u64 fault_stack(struct fault_scratch *s, __u64 proc_key)
 {
 	__u32 tgid = proc_key;
-	struct unwind_slice *slice = bpf_map_lookup_elem(&slices, &tgid);
+	struct unwind_slice *slice =
+		unwind_cfg.mode == UNWIND_DWARF ? bpf_map_lookup_elem(&slices, &tgid) : NULL;
 	struct walk w;
 
 	walk_start_regs(&w, &s->regs, slice);
