@@ -45,8 +45,14 @@ struct mm_struct___vma {
 	unsigned long brk, start_brk, start_stack;
 } VMA_TYPE;
 
+/* x86: as clone() got it */
+struct thread_struct___vma {
+	unsigned long fsbase;
+} VMA_TYPE;
+
 struct task_struct___vma {
 	struct mm_struct___vma *mm;
+	struct thread_struct___vma thread;
 } VMA_TYPE;
 
 struct super_block___vma {
@@ -233,8 +239,25 @@ struct vma_query {
 	__u64 sp; /* the user stack pointer at the fault */
 };
 
-/* The kernel merges a thread's stack with what is mapped below it: further down is not stack. */
-#define STACK_REACH 65536
+/*
+ * The kernel merges a thread's stack with what is mapped next to it. Below the stack pointer
+ * only the red zone and what probes a new frame is stack; above it, libraries keep the
+ * thread's control block at the very top.
+ */
+#define STACK_REACH   65536
+#define STACK_CONTROL 4096
+
+static __always_inline int vma_is_thread_stack(const struct vma_query *q, const struct fault_vma *v)
+{
+	struct task_struct___vma *task = (void *)bpf_get_current_task();
+	__u64 top = 0;
+
+	if (q->sp < v->start || q->sp >= v->end || q->address + STACK_REACH < q->sp)
+		return 0;
+	if (bpf_core_field_exists(struct thread_struct___vma, fsbase))
+		top = BPF_CORE_READ(task, thread.fsbase);
+	return top < q->sp || top >= v->end || q->address < top + STACK_CONTROL;
+}
 
 /* The order is that of fs/proc/task_mmu.c. */
 static __always_inline __u32 vma_anon_kind(struct vma_scratch *s, struct mm_struct___vma *mm,

@@ -294,6 +294,7 @@ static int run(const void *cfg)
 	_cleanup_free_ char *msg = NULL;
 	int err = faults_views_parse(f.o->by, &f.by, &msg);
 
+	log_init("faults", LOG_INFO + (enum log_level)MIN(c->verbose, 2U));
 	f.every = !c->pids.n && !c->cgroup && !c->program;
 	if (!err)
 		err = open_rooms(&f, &msg);

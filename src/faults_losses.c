@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "faults.h"
+#include "lib/log.h"
 #include "trace/collect.h"
 
 /* What the BPF side counts: one row per loss counter of abi.h and faults_abi.h. */
@@ -28,6 +29,10 @@ static const struct {
 	 false,
 	 {"stacks_full", 0, "pages without their own stack: the table of stacks is full",
 	  "raise --max-rows"}},
+	{STAT_FREES_MISSED,
+	 false,
+	 {"frees_missed", 0, "frees of pages not seen; repaired when the page was used again",
+	  "another tracer hides them"}},
 	{STAT_EVENTS_LOST,
 	 false,
 	 {"events_lost", 0, "process records lost: the event ring was full",
@@ -45,13 +50,14 @@ static const struct {
 #define N_EXTRA 3
 
 /*
- * A program is skipped where another of ours runs on the CPU. These may be: what then
- * happens in an interrupt, or in our own reading of a user stack, is no fault of a process
- * and no page of one.
+ * A program is skipped where another one runs on the CPU. These may be: what then happens in
+ * an interrupt, or in our own reading of a user stack, is no fault of a process and no page
+ * of one. (Were a page of a process freed so, its next use would show it: frees_missed.)
  */
 static bool may_miss(const struct bpf_program *p)
 {
-	static const char *const names[] = {"fault_exception_kernel", "fault_page_alloc"};
+	static const char *const names[] = {"fault_exception_kernel", "fault_page_alloc",
+					    "fault_page_free"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (strcmp(bpf_program__name(p), names[i]) == 0)
@@ -73,6 +79,9 @@ static void programs_read(const struct faults *f, uint64_t *ret_misses, uint64_t
 		    bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
 			continue;
 		*ret_misses += may_miss(p) ? 0 : info.recursion_misses;
+		if (info.recursion_misses)
+			log_verbose("program '%s' was skipped %llu times", bpf_program__name(p),
+				    (unsigned long long)info.recursion_misses);
 		*ret_run_ns += info.run_time_ns;
 	}
 }
