@@ -101,8 +101,8 @@ static int check_modes(const struct faults_opts *o, unsigned int by, char **ret_
 		return opts_fail(-EINVAL, ret_msg, "--detail count knows no times");
 	if (o->sample > 1 && !o->rss)
 		return opts_fail(-EINVAL, ret_msg, "--sample is for --rss");
-	if (o->common.folded && !o->rss && !(by & FAULTS_BY_STACK))
-		return opts_fail(-EINVAL, ret_msg, "--folded writes stacks: add --by stack");
+	if (o->common.folded && !o->rss)
+		return opts_fail(-EINVAL, ret_msg, "--folded writes the stacks of --rss only");
 	return 0;
 }
 

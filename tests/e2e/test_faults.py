@@ -325,6 +325,13 @@ def test_resident_pages_by_stack(trace):
     assert 0 <= rest["anonymous_bytes"] - rest["traced_bytes"] - truth["populated"] < 1 << 20
 
 
+def test_resident_pages_folded(trace, tmp_path):
+    _, truth, _ = trace("", 0, "--rss", "--folded", tmp_path / "folded", name="faults_rss-o2")
+    lines = (tmp_path / "folded").read_text().splitlines()
+    kept = [line for line in lines if line.rsplit(" ", 1)[0].endswith("touch_kept")]
+    assert len(kept) == 1 and int(kept[0].rsplit(" ", 1)[1]) == truth["sites"]["kept"]["bytes"]
+
+
 def test_resident_pages_sampled(trace):
     f, truth, _ = trace("", 0, "--rss", "--sample", 16, name="faults_rss-o2")
     rows = {}
@@ -361,7 +368,7 @@ def test_interval_shows_what_is_new(victim, faults):
     (("--sample", "3", "--rss"), "power of two"),
     (("--sample", "4"), "--rss"),
     (("--detail", "count", "--by", "cause"), "--detail"),
-    (("--folded", "x"), "--by stack"),
+    (("--folded", "x"), "--rss"),
     (("-p", "1", "--all"), "more than one"),
 ])
 def test_bad_options(args, word):
