@@ -15,10 +15,10 @@
  */
 #define WALK_WINDOW 1024 /* of user stack read at once, into the thread's state */
 #include "outstanding.bpf.h"
+#include "procs.bpf.h"
 #include "alloc_spec.h"
 
 #define MAP_ANONYMOUS 0x20
-#define CLONE_THREAD  0x00010000
 
 /* --trace: one record per call, with the stack that was just taken. */
 static __always_inline void call_trace(struct stack_event *s, __u64 proc_key,
@@ -354,34 +354,14 @@ int leak_ret_site(struct pt_regs *ctx)
 
 /* ---- processes ---- */
 
-/* Runs in the parent, before the child does. */
 SEC("?tp/task/task_newtask")
 int leak_newtask(struct trace_event_raw_task_newtask *ctx)
 {
-	__u32 parent = task_ids() >> 32;
-	__u32 child = BPF_CORE_READ(ctx, pid);
-	struct unwind_slice *slice;
-
-	if (BPF_CORE_READ(ctx, clone_flags) & CLONE_THREAD)
-		return 0;
-	if (!bpf_map_lookup_elem(&procs, &parent))
-		return 0;
-	slice = bpf_map_lookup_elem(&slices, &parent);
-	if (slice && bpf_map_update_elem(&slices, &child, slice, BPF_ANY))
-		count(STAT_PROCS_FULL);
-	proc_add(child, proc_new_key(child));
-	return 0;
+	return procs_newtask(ctx);
 }
 
-/* A new image: nothing of the old one is outstanding any more. */
 SEC("?tp/sched/sched_process_exec")
 int leak_exec(void *ctx)
 {
-	__u32 tgid = task_ids() >> 32;
-
-	if (!bpf_map_lookup_elem(&procs, &tgid))
-		return 0;
-	bpf_map_delete_elem(&slices, &tgid);
-	proc_add(tgid, proc_new_key(tgid));
-	return 0;
+	return procs_exec();
 }

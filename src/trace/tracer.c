@@ -120,10 +120,11 @@ int tracer_scan(struct tracer *t)
 	for (size_t i = 0; i < processes_count(t->processes) && !err; i++) {
 		struct process *p = processes_at(t->processes, i);
 
-		err = unwinder_prepare(t->unwinder, p->pid, &p->maps);
+		if (!t->cfg.no_stacks)
+			err = unwinder_prepare(t->unwinder, p->pid, &p->maps);
 		for (size_t k = 0; k < p->maps.n && !err; k++)
 			err = watch_announce(t, p, &p->maps.v[k]);
-		if (!err && p->pid == t->spawn.pid)
+		if (!err && p->pid == t->spawn.pid && !t->cfg.no_stacks)
 			err = announce_predicted(t, p);
 	}
 	return err;

@@ -30,6 +30,7 @@ struct tracer_config {
 	uint64_t interval_ns; /* 0: one report at the end */
 	uint64_t count;	      /* reports; 0: no limit */
 	uint64_t duration_ns; /* 0: no limit */
+	bool no_stacks;	      /* no unwind tables are made */
 };
 
 struct tracer;

@@ -27,7 +27,7 @@ int watch_publish(struct tracer *t, struct process *p)
 	int err;
 
 	/* Without a key it is not known whether this still is the running image. */
-	if (!t->bound || !p->maps_changed || p->ended || !p->key)
+	if (!t->bound || !p->maps_changed || p->ended || !p->key || t->cfg.no_stacks)
 		return 0;
 	p->maps_changed = false;
 	err = unwinder_update(t->unwinder, p->pid, &p->maps, &p->slice, &slice);

@@ -14,6 +14,7 @@ struct view_backend {
 	int (*report_begin)(const struct view_config *c, const struct view_report *r, FILE *out);
 	int (*row)(const struct view_config *c, const struct view_report *r, size_t i, FILE *out);
 	int (*report_end)(const struct view_config *c, const struct view_report *r, FILE *out);
+	int (*record)(const struct view_config *c, const struct view_record *r, FILE *out);
 	int (*call)(const struct view_config *c, const struct view_call *call, FILE *out);
 	int (*end)(const struct view_config *c, const struct view_end *e, FILE *out);
 };

@@ -317,6 +317,56 @@ static int call_print(const struct view_config *c, const struct view_call *call,
 	return json_line(o, out);
 }
 
+static json_t *json_fields(const struct view_field *f, size_t n);
+static json_t *json_field(const struct view_field *f)
+{
+	switch (f->kind) {
+	case VIEW_COUNT:
+		return json_uint(f->n);
+	case VIEW_REAL:
+		return json_number(f->real);
+	case VIEW_WORD:
+		return json_text(f->word);
+	case VIEW_HEX:
+		return json_hex(f->n);
+	case VIEW_BOOL:
+		return json_boolean(f->n);
+	case VIEW_MAP:
+		return json_fields(f->map, f->n);
+	case VIEW_NULL:
+		break;
+	}
+	return json_null();
+}
+
+/* Keys may be any bytes (paths). */
+static json_t *json_fields(const struct view_field *f, size_t n)
+{
+	_cleanup_json_ json_t *o = json_object();
+
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_free_ char *key = utf8_sanitize(f[i].key, strlen(f[i].key));
+
+		if (!key || json_object_set_new_nocheck(o, key, json_field(&f[i])))
+			return NULL;
+	}
+	return take_ptr(o);
+}
+
+static int record_print(const struct view_config *c, const struct view_record *r, FILE *out)
+{
+	json_t *o = json_head(c, r->type, r->time_ns, r->tick);
+
+	for (size_t i = 0; i < r->n_fields; i++)
+		put(o, r->fields[i].key, json_field(&r->fields[i]));
+	if (r->has_stack) {
+		put(o, "stack_status", json_text(status_name(r->status)));
+		put(o, "stack_id", json_hex(r->stack_id));
+		put(o, "frames", json_frames(r->frames, r->n_frames));
+	}
+	return json_line(o, out);
+}
+
 /* As a shell has it: 128 + signal for a program that was killed. */
 static json_t *json_status(const struct view_end *e)
 {
@@ -344,6 +394,7 @@ const struct view_backend view_json = {
 	.start = start_print,
 	.row = row_print,
 	.report_end = losses_print,
+	.record = record_print,
 	.call = call_print,
 	.end = end_print,
 };

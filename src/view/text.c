@@ -81,7 +81,8 @@ static int text_report_begin(const struct view_config *c, const struct view_repo
 {
 	fputc('[', out);
 	text_clock(r->time_ns, out);
-	fprintf(out, "] Top %" PRIu64 " %s with outstanding allocations:\n", r->top, text_noun(c));
+	fprintf(out, "] Top %" PRIu64 " %s with %s:\n", r->top, text_noun(c),
+		c->held ? c->held : "outstanding allocations");
 	return 0;
 }
 
@@ -172,8 +173,8 @@ static int text_row(const struct view_config *c, const struct view_report *r, si
 	const struct row *row = &r->rows[i];
 	const char *about = row->estimated ? "~" : "";
 
-	fprintf(out, "\t%s%" PRIu64 " bytes in %s%" PRIu64 " allocations ", about, row->bytes,
-		about, row->count);
+	fprintf(out, "\t%s%" PRIu64 " bytes in %s%" PRIu64 " %s ", about, row->bytes, about,
+		row->count, c->unit ? c->unit : "allocations");
 	fputs(c->totals ? "of " : "from stack", out);
 	if (c->totals)
 		text_process(row, out);
@@ -208,6 +209,58 @@ static int text_report_end(const struct view_config *c, const struct view_report
 	return 0;
 }
 
+static void text_field(const struct view_field *f, FILE *out)
+{
+	switch (f->kind) {
+	case VIEW_COUNT:
+		fprintf(out, " %*" PRIu64, f->width, f->n);
+		break;
+	case VIEW_HEX:
+		fprintf(out, " 0x%-*" PRIx64, MAX(f->width - 2, 0), f->n);
+		break;
+	case VIEW_REAL:
+		fprintf(out, " %*.1f", f->width, f->real);
+		break;
+	case VIEW_WORD:
+		fputc(' ', out);
+		utf8_write(out, f->word ? f->word : "-", UTF8_TEXT);
+		for (int n = f->word ? (int)strlen(f->word) : 1; n < f->width; n++)
+			fputc(' ', out);
+		break;
+	default:
+		fprintf(out, " %*s", f->width, "-");
+	}
+}
+
+static void text_titles(const struct view_record *r, FILE *out)
+{
+	fputc('[', out);
+	text_clock(r->time_ns, out);
+	fprintf(out, "] %s:\n", r->headline);
+	for (size_t i = 0; i < r->n_fields; i++) {
+		const struct view_field *f = &r->fields[i];
+		bool left = f->kind == VIEW_WORD || f->kind == VIEW_HEX;
+
+		if (f->title)
+			fprintf(out, " %*s", left ? -f->width : f->width, f->title);
+	}
+	fputc('\n', out);
+}
+
+static int text_record(const struct view_config *c, const struct view_record *r, FILE *out)
+{
+	(void)c;
+	if (r->headline)
+		text_titles(r, out);
+	for (size_t i = 0; i < r->n_fields; i++)
+		if (r->fields[i].title)
+			text_field(&r->fields[i], out);
+	fputc('\n', out);
+	if (r->has_stack)
+		text_stack(r->frames, r->n_frames, r->status, out);
+	return 0;
+}
+
 /* 10:13:16.012345 redis[12/13] malloc(64) = 0x55d0c8a2a0 */
 static int text_call(const struct view_config *c, const struct view_call *call, FILE *out)
 {
@@ -230,10 +283,10 @@ static int text_call(const struct view_config *c, const struct view_call *call, 
 
 static int text_end(const struct view_config *c, const struct view_end *e, FILE *out)
 {
-	(void)c;
 	fputs("Traced for ", out);
 	text_duration(e->duration_ns, out);
-	fprintf(out, ": %" PRIu64 " calls, %" PRIu64 " reports", e->events, e->ticks);
+	fprintf(out, ": %" PRIu64 " %s, %" PRIu64 " reports", e->events,
+		c->events ? c->events : "calls", e->ticks);
 	if (e->tracing_cpu_ratio >= 0)
 		fprintf(out, "; tracing took %.2f %% of one CPU", e->tracing_cpu_ratio * 100);
 	fputc('\n', out);
@@ -252,6 +305,7 @@ const struct view_backend view_text = {
 	.report_begin = text_report_begin,
 	.row = text_row,
 	.report_end = text_report_end,
+	.record = text_record,
 	.call = text_call,
 	.end = text_end,
 };

@@ -140,6 +140,30 @@ int view_report(struct view *v, const struct view_report *r)
 	return v->out_err ? v->out_err : v->folded_err;
 }
 
+int view_record(struct view *v, const struct view_record *r)
+{
+	errno = 0;
+	if (v->out_err || !v->backend)
+		return v->out_err;
+	return v->out_err = stream_check(v->c.out, v->backend->record(&v->c, r, v->c.out));
+}
+
+int view_losses(struct view *v, const struct view_report *r)
+{
+	struct view_report losses = *r;
+
+	errno = 0;
+	losses.n_rows = losses.n_top = 0;
+	if (v->folded && !v->folded_err)
+		v->folded_err = folded_write(v, r);
+	if (!v->out_err && v->backend)
+		v->out_err =
+			stream_flush(v->c.out, v->backend->report_end(&v->c, &losses, v->c.out));
+	else if (!v->out_err)
+		v->out_err = losses_note(v, r);
+	return v->out_err ? v->out_err : v->folded_err;
+}
+
 int view_call(struct view *v, const struct view_call *call)
 {
 	errno = 0;

@@ -23,6 +23,9 @@ struct view_config {
 	bool show_process; /* more than one process may appear */
 	bool totals;	   /* rows are sums of a process: no stacks (--by process) */
 	const char *noun;  /* what the rows are: "stacks", "processes"; NULL: "stacks" */
+	const char *held;  /* what they have; NULL: "outstanding allocations" */
+	const char *unit;  /* what is counted in them; NULL: "allocations" */
+	const char *events; /* what the end line counts; NULL: "calls" */
 };
 
 struct view_target {
@@ -66,6 +69,42 @@ struct view_call { /* -t: one traced call */
 	size_t n_frames;
 };
 
+enum view_kind {
+	VIEW_NULL,
+	VIEW_COUNT, /* n */
+	VIEW_REAL,  /* real, one digit after the point in text */
+	VIEW_WORD,  /* word: any bytes, NULL: null */
+	VIEW_HEX,   /* n */
+	VIEW_BOOL,  /* n */
+	VIEW_MAP,   /* map: an object of n fields; JSON only */
+};
+
+/* One value of a record: a key of the JSON object, and a column of text if it has a title. */
+struct view_field {
+	const char *key;
+	enum view_kind kind;
+	uint64_t n;
+	double real;
+	const char *word;
+	const struct view_field *map;
+	const char *title; /* NULL: JSON only */
+	int width;	   /* of the column; numbers to the right, words to the left */
+};
+
+/* A row of a command's own making: one JSON object, one line of a table. */
+struct view_record {
+	const char *type; /* of the JSON object */
+	uint64_t time_ns, tick;
+	const struct view_field *fields;
+	size_t n_fields;
+	const char *headline; /* text: first of a table, titles follow; or NULL */
+	bool has_stack;
+	enum stack_status status;
+	uint64_t stack_id;
+	const struct frame *frames;
+	size_t n_frames;
+};
+
 struct view_end {
 	uint64_t time_ns, ticks, duration_ns, events;
 	double tracing_cpu_ratio; /* CPU seconds in probes per second; < 0: not known */
@@ -82,6 +121,10 @@ void view_free(struct view *v);
 
 int view_start(struct view *v, const struct view_start *s);
 int view_report(struct view *v, const struct view_report *r);
+/* A record; nothing with folded "-". */
+int view_record(struct view *v, const struct view_record *r);
+/* The losses of a report that was made of records; its rows (if any) are for folded only. */
+int view_losses(struct view *v, const struct view_report *r);
 int view_call(struct view *v, const struct view_call *c);
 int view_end(struct view *v, const struct view_end *e);
 

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fault_cause.bpf.h - from what was seen of a fault to its mapping and cause. The first rule
+ * that matches decides. "major" is the kernel's accounting, the cause is ours: before 6.0
+ * the first write to a shared mapping counts as major though nothing was read.
+ */
+#ifndef FAULT_CAUSE_BPF_H
+#define FAULT_CAUSE_BPF_H
+
+#include "fault_state.bpf.h"
+#include "vma.bpf.h"
+
+#define FAULT_PRESENT 1 /* x86 error code: there was a page, its rights did not suffice */
+#define FAULT_WRITE   2
+#define HUGE_ORDER    9
+
+static __always_inline __u8 cause_anon(const struct fault *f, const struct fault_vma *v)
+{
+	int present = f->has_error && (f->error & FAULT_PRESENT);
+
+	if (present)
+		return f->pages ? FAULT_COW_COPY : FAULT_COW_REUSE;
+	if (f->pages && f->order >= HUGE_ORDER)
+		return FAULT_THP;
+	if (v->flags & VM_UFFD_MISSING_FLAG)
+		return FAULT_USERFAULTFD;
+	if (f->major)
+		return FAULT_SWAP_IN;
+	return f->pages ? FAULT_FIRST_TOUCH : FAULT_ZERO_PAGE;
+}
+
+static __always_inline __u8 cause_file(const struct fault *f, const struct fault_vma *v)
+{
+	int present = f->has_error && (f->error & FAULT_PRESENT);
+	int write = f->has_error && (f->error & FAULT_WRITE);
+
+	if (!(v->flags & VM_SHARED_FLAG) && write) {
+		if (!present)
+			return FAULT_FILE_COW;
+		return f->pages ? FAULT_COW_COPY : FAULT_COW_REUSE;
+	}
+	if ((v->flags & VM_SHARED_FLAG) && write && present)
+		return FAULT_MKWRITE;
+	return f->major ? FAULT_FILE_READ : FAULT_FILE_MAP;
+}
+
+static __always_inline __u8 cause_shm(const struct fault *f, const struct fault_vma *v)
+{
+	__u64 both = FAULT_PRESENT | FAULT_WRITE;
+
+	if (f->has_error && (f->error & both) == both && !(v->flags & VM_SHARED_FLAG))
+		return f->pages ? FAULT_COW_COPY : FAULT_COW_REUSE;
+	return f->pages ? FAULT_SHM_NEW : FAULT_SHM_MAP;
+}
+
+/* Fills s->vma and f->cause. Needs s->regs. */
+static __always_inline void fault_classify(struct fault *f, struct fault_thread *t,
+					   struct fault_scratch *s)
+{
+	struct vma_query q = {f->address, s->regs.sp};
+
+	f->cause = FAULT_UNKNOWN;
+	if (!vma_find_cached(&q, &t->vma, &s->vma)) {
+		fault_count(FAULT_STAT_NO_VMA);
+		__builtin_memset(&s->vma, 0, sizeof(s->vma));
+		return;
+	}
+	if (!f->timed)
+		return; /* begun before we came: what happened in it is not known */
+	switch (s->vma.mapping) {
+	case FAULT_MAP_FILE:
+		f->cause = cause_file(f, &s->vma);
+		break;
+	case FAULT_MAP_SHM:
+		f->cause = cause_shm(f, &s->vma);
+		break;
+	case FAULT_MAP_HUGETLB:
+		f->cause = FAULT_HUGETLB;
+		break;
+	case FAULT_MAP_VDSO:
+		f->cause = FAULT_FILE_MAP;
+		break;
+	default:
+		f->cause = cause_anon(f, &s->vma);
+	}
+}
+
+#endif

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fault_cells.bpf.h - the tables that faults end in: cells by what the user asked for
+ * (counts, time), resident pages by stack, and records of bad accesses.
+ */
+#ifndef FAULT_CELLS_BPF_H
+#define FAULT_CELLS_BPF_H
+
+#include "fault_state.bpf.h"
+#include "outstanding.bpf.h"
+#include "vma.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096); /* sized before load */
+	__type(key, __u64);
+	__type(value, struct fault_cell);
+} fault_cells SEC(".maps");
+
+/* Too large for the stack. */
+static const struct fault_cell cell_blank;
+
+#define FAULT_KIND 0
+
+static __always_inline __u64 fault_stack(struct fault_scratch *s, __u64 proc_key)
+{
+	__u32 tgid = proc_key;
+	struct unwind_slice *slice =
+		unwind_cfg.mode == UNWIND_DWARF ? bpf_map_lookup_elem(&slices, &tgid) : NULL;
+	struct walk w;
+
+	walk_start_regs(&w, &s->regs, slice);
+	return stack_walk(&w, &s->stack, proc_key, FAULT_KIND);
+}
+
+/* ---- cells ---- */
+
+static __always_inline __u32 log2_slot(__u64 v)
+{
+	__u32 n = 0;
+
+	if (v >> 32) {
+		v >>= 32;
+		n += 32;
+	}
+	if (v >> 16) {
+		v >>= 16;
+		n += 16;
+	}
+	if (v >> 8) {
+		v >>= 8;
+		n += 8;
+	}
+	if (v >> 4) {
+		v >>= 4;
+		n += 4;
+	}
+	if (v >> 2) {
+		v >>= 2;
+		n += 2;
+	}
+	n += v >> 1;
+	return n < FAULT_SLOTS ? n : FAULT_SLOTS - 1;
+}
+
+/* Only what is asked for goes into the key; its parts are mixed as they come. */
+static __always_inline void key_fill(const struct fault *f, struct fault_scratch *s, __u64 proc_key)
+{
+	struct fault_key *k = &s->key;
+	__u64 id = proc_key;
+
+	__builtin_memset(k, 0, sizeof(*k));
+	k->proc_key = proc_key;
+	if (fault_cfg.classify) {
+		k->mapping = s->vma.mapping;
+		k->cause = f->cause;
+		k->ino = s->vma.ino;
+		k->dev = s->vma.dev;
+		id = hash_mix(id, k->ino);
+		id = hash_mix(id, (__u64)k->dev << 16 | (__u64)k->mapping << 8 | k->cause);
+	}
+	if (fault_cfg.by_thread) {
+		k->tid = (__u32)task_ids();
+		id = hash_mix(id, k->tid);
+	}
+	if (fault_cfg.range_shift) {
+		k->range = f->address >> (fault_cfg.range_shift & 63)
+						 << (fault_cfg.range_shift & 63);
+		id = hash_mix(id, k->range);
+	}
+	if (fault_cfg.by_stack) {
+		k->stack = fault_stack(s, proc_key);
+		id = hash_mix(id, k->stack);
+	}
+	s->id = id ? id : 1;
+}
+
+/* The name of the file at address: base name first, up to the root of its file system. */
+static __always_inline int file_send(__u64 address, struct fault_scratch *s, __u64 proc_key)
+{
+	struct fault_file_event *e = &s->file;
+	struct vma_query q = {.address = address};
+	struct file___vma *file = 0;
+	struct dentry___vma *d, *parent;
+	__u32 n = 0;
+
+	if (!vma_find(&q, &s->vma, &file) || !file)
+		return 0;
+	event_fill(&e->ev, EVENT_FAULT_FILE, proc_key);
+	e->ino = s->vma.ino;
+	e->dev = s->vma.dev;
+	d = BPF_CORE_READ(file, f_path.dentry);
+	for (int i = 0; i < FAULT_NAME_DEPTH; i++) {
+		parent = BPF_CORE_READ(d, d_parent);
+		if (!parent || parent == d)
+			break;
+		bpf_probe_read_kernel_str(e->names[i], FAULT_NAME_LEN,
+					  BPF_CORE_READ(d, d_name.name));
+		d = parent;
+		n++;
+	}
+	e->n = n;
+	return bpf_ringbuf_output(&events, e, sizeof(*e), 0) == 0;
+}
+
+/* Makes sure that user space can name what a cell stands for; retried at each fault. */
+static __always_inline void cell_send(struct fault_cell *c, const struct fault *f,
+				      struct fault_scratch *s, __u64 proc_key)
+{
+	if (fault_cfg.by_stack && !(c->sent & FAULT_SENT_STACK)) {
+		if (stack_send(&s->stack, EVENT_STACK, proc_key))
+			count(STAT_STACK_RETRY);
+		else
+			c->sent |= FAULT_SENT_STACK;
+	}
+	if (s->key.ino && !(c->sent & FAULT_SENT_FILE) && file_send(f->address, s, proc_key))
+		c->sent |= FAULT_SENT_FILE;
+}
+
+static __always_inline struct fault_cell *cell_new(struct fault_scratch *s)
+{
+	struct fault_cell *c;
+
+	if (!bpf_map_update_elem(&fault_cells, &s->id, &cell_blank, BPF_NOEXIST)) {
+		c = bpf_map_lookup_elem(&fault_cells, &s->id);
+		if (c) {
+			c->key = s->key;
+			c->uid = bpf_get_current_uid_gid();
+			bpf_get_current_comm(c->comm, sizeof(c->comm));
+		}
+		return c;
+	}
+	c = bpf_map_lookup_elem(&fault_cells, &s->id); /* another CPU was faster */
+	if (c)
+		return c;
+	fault_count(FAULT_STAT_CELLS_FULL);
+	s->id = 0;
+	s->key.ino = 0;
+	return bpf_map_lookup_elem(&fault_cells, &s->id);
+}
+
+static __always_inline void fault_cell_add(const struct fault *f, struct fault_scratch *s,
+					   __u64 proc_key)
+{
+	struct fault_cell *c;
+	__u32 slot;
+
+	key_fill(f, s, proc_key);
+	c = bpf_map_lookup_elem(&fault_cells, &s->id);
+	if (!c)
+		c = cell_new(s);
+	if (!c)
+		return;
+	__sync_fetch_and_add(f->major ? &c->major : &c->minor, 1);
+	if (f->timed) {
+		slot = log2_slot(f->ns);
+		__sync_fetch_and_add(&c->timed, 1);
+		__sync_fetch_and_add(&c->time_ns, f->ns);
+		if (f->major)
+			__sync_fetch_and_add(&c->major_ns, f->ns);
+		if (f->ns > c->max_ns)
+			c->max_ns = f->ns; /* of two at the same instant either may win */
+		if (slot < FAULT_SLOTS)
+			__sync_fetch_and_add(&c->slots[slot], 1);
+	}
+	if (fault_cfg.by_stack || s->key.ino)
+		cell_send(c, f, s, proc_key);
+}
+
+/* ---- resident pages ---- */
+
+/* Huge pages have keys of their own: after a split their parts are freed one by one. */
+#define RSS_HUGE 1
+__u32 rss_has_huge;
+
+static __always_inline int rss_counts(const struct fault *f)
+{
+	return f->cause == FAULT_FIRST_TOUCH || f->cause == FAULT_COW_COPY ||
+	       f->cause == FAULT_FILE_COW || f->cause == FAULT_THP || f->cause == FAULT_SWAP_IN;
+}
+
+static __always_inline void fault_rss_add(const struct fault *f, struct fault_thread *t,
+					  struct fault_scratch *s, __u64 proc_key)
+{
+	struct block_key key = {};
+	struct block_value b = {};
+	struct site *site;
+	__u64 pfn;
+
+	if (!t || !f->timed || !f->pages || !rss_counts(f))
+		return;
+	pfn = f->cause == FAULT_FILE_COW ? t->first_pfn : t->pfn;
+	if (!pfn)
+		return;
+	key.address = pfn << fault_cfg.page_shift;
+	b.size = 1ULL << fault_cfg.page_shift;
+	if (f->cause != FAULT_FILE_COW)
+		b.size <<= f->order & 31;
+	if (f->cause == FAULT_THP) {
+		key.address |= RSS_HUGE;
+		rss_has_huge = 1;
+	}
+	b.born_ns = bpf_ktime_get_ns();
+	fault_stack(s, proc_key);
+	site = site_get(&s->stack, proc_key);
+	b.site = s->stack.site;
+	if (site && block_put(&key, &b))
+		site_add(site, &b);
+}
+
+/* A part of a huge page, or all of it. */
+static __always_inline void rss_del_huge(__u64 pfn, __u64 freed)
+{
+	struct block_key key = {.address = pfn << fault_cfg.page_shift | RSS_HUGE};
+	struct block_value *b = bpf_map_lookup_elem(&blocks, &key), old;
+	struct site *s;
+
+	if (!b)
+		return;
+	if (freed >= b->size) {
+		if (block_take(&key, &old))
+			site_sub(&old);
+		return;
+	}
+	__sync_fetch_and_add(&b->size, -freed);
+	s = bpf_map_lookup_elem(&sites, &b->site);
+	if (s)
+		__sync_fetch_and_add(&s->bytes, -freed);
+}
+
+static __always_inline void fault_rss_del(__u64 pfn, __u32 order)
+{
+	struct block_key key = {.address = pfn << fault_cfg.page_shift};
+	struct block_value b;
+
+	if (order < HUGE_ORDER && block_take(&key, &b)) {
+		site_sub(&b);
+		return;
+	}
+	if (rss_has_huge)
+		rss_del_huge(pfn & ~((1ULL << HUGE_ORDER) - 1),
+			     1ULL << fault_cfg.page_shift << (order & 31));
+}
+
+/* ---- bad accesses ---- */
+
+/* The mapping at an address that ends or begins a known one, or else beyond the gap there. */
+static __always_inline void bad_neighbour(__u64 address, int up, struct fault_vma *ret)
+{
+	struct vma_query q = {.address = address};
+	__u64 low, high;
+
+	if (vma_find(&q, ret, 0))
+		return;
+	vma_bounds(&low, &high);
+	q.address = up ? high + 1 : low - 1;
+	if (up ? high != ~0ULL : low != 0)
+		vma_find(&q, ret, 0);
+}
+
+static __always_inline void bad_neighbours(struct fault_bad_event *e)
+{
+	struct vma_query q = {.address = e->address};
+
+	if (vma_find(&q, &e->at, 0)) {
+		bad_neighbour(e->at.start - 1, 0, &e->below);
+		bad_neighbour(e->at.end, 1, &e->above);
+	} else {
+		bad_neighbour(e->address, 0, &e->below);
+		bad_neighbour(e->address, 1, &e->above);
+	}
+}
+
+static __always_inline void fault_bad(const struct signal_record *ctx, struct fault_thread *t)
+{
+	__u64 proc_key = t->proc_key;
+	struct fault_proc *p = fault_proc_get(proc_key);
+	struct fault_scratch *s = fault_scratch_get();
+	struct fault_bad_event *e;
+
+	if (p)
+		__sync_fetch_and_add(&p->bad, 1);
+	if (!s)
+		return;
+	e = &s->bad;
+	__builtin_memset(e, 0, sizeof(*e));
+	fault_regs_entry(&s->regs);
+	e->ip = s->regs.pc;
+	e->signal = ctx->sig;
+	e->code = ctx->code;
+	if (t->open) {
+		e->has_address = 1;
+		e->address = t->address;
+		bad_neighbours(e);
+	}
+	bpf_get_current_comm(e->comm, sizeof(e->comm));
+	e->stack = fault_stack(s, proc_key);
+	if (stack_send(&s->stack, EVENT_STACK, proc_key)) {
+		fault_count(FAULT_STAT_BAD_LOST);
+		return;
+	}
+	event_fill(&e->ev, EVENT_FAULT_BAD, proc_key);
+	if (bpf_ringbuf_output(&events, e, sizeof(*e), 0))
+		fault_count(FAULT_STAT_BAD_LOST);
+}
+
+#endif

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* fault_state.bpf.h - what the fault programs remember: by thread, by CPU, by process. */
+#ifndef FAULT_STATE_BPF_H
+#define FAULT_STATE_BPF_H
+
+#include "common.bpf.h"
+#include "faults_abi.h"
+#include "vma.bpf.h"
+
+/* Records of tracepoints that are the same on every kernel from 5.10 to 7.2. */
+struct exception_record {
+	__u64 entry;
+	__u64 address, ip, error_code;
+};
+
+struct signal_record {
+	__u64 entry;
+	__s32 sig, error, code;
+};
+
+struct page_free_record {
+	__u64 entry;
+	__u64 pfn;
+	__u32 order;
+};
+
+/* gfp_flags moved in 6.1 */
+struct trace_event_raw_mm_page_alloc___faults {
+	unsigned long pfn;
+	unsigned int order;
+	unsigned long gfp_flags;
+} __attribute__((preserve_access_index));
+
+struct task_struct___faults {
+	unsigned long min_flt, maj_flt;
+} __attribute__((preserve_access_index));
+
+const volatile struct fault_cfg fault_cfg;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, FAULT_STATS);
+	__type(key, __u32);
+	__type(value, __u64);
+} fault_stats SEC(".maps");
+
+static __always_inline void fault_count(__u32 id)
+{
+	__u64 *n = bpf_map_lookup_elem(&fault_stats, &id);
+
+	if (n)
+		__sync_fetch_and_add(n, 1);
+}
+
+/* ---- by thread: the fault that is being handled ---- */
+
+struct fault_thread {
+	__u64 proc_key;
+	__u64 address, start_ns, error;
+	__u64 pending_address, pending_error; /* of an exception that no START followed yet */
+	__u64 pfn, first_pfn;		      /* allocated since START: the largest, the first */
+	__u32 pages, order;
+	__u8 open, pending, has_error, pad[5];
+	struct vma_cache vma; /* where the last fault was */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct fault_thread);
+} fault_threads SEC(".maps");
+
+/* Kernels without task storage: by thread id. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct fault_thread);
+} fault_threads_hash SEC(".maps");
+
+/* The running thread's state, or NULL if it has none. */
+static __always_inline struct fault_thread *fault_thread_find(void)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+
+	if (cfg.task_storage)
+		return bpf_task_storage_get(&fault_threads, bpf_get_current_task_btf(), 0, 0);
+	return bpf_map_lookup_elem(&fault_threads_hash, &tid);
+}
+
+/* The same, made at first use; NULL (counted) if there is no memory. */
+static __always_inline struct fault_thread *fault_thread_get(void)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+	struct fault_thread *t = fault_thread_find();
+
+	if (t)
+		return t;
+	if (cfg.task_storage) {
+		t = bpf_task_storage_get(&fault_threads, bpf_get_current_task_btf(), 0,
+					 BPF_LOCAL_STORAGE_GET_F_CREATE);
+	} else {
+		struct fault_thread blank = {};
+
+		bpf_map_update_elem(&fault_threads_hash, &tid, &blank, BPF_NOEXIST);
+		t = bpf_map_lookup_elem(&fault_threads_hash, &tid);
+	}
+	if (!t)
+		count(STAT_THREADS_FULL);
+	return t;
+}
+
+/*
+ * The state of the running thread if its process is wanted, else NULL. The process image
+ * is kept in it, exec forgets it: a thread is looked up once, its faults are not.
+ */
+static __always_inline struct fault_thread *fault_thread_wanted(void)
+{
+	struct fault_thread *t = fault_thread_find();
+	__u64 proc_key;
+
+	if (t && t->proc_key)
+		return t;
+	proc_key = task_wanted();
+	if (!proc_key)
+		return 0;
+	t = fault_thread_get();
+	if (t)
+		t->proc_key = proc_key;
+	return t;
+}
+
+/* ---- by CPU: scratch of the programs that must not be interrupted by another of them ---- */
+
+struct fault_scratch {
+	struct walk_regs regs; /* the user registers */
+	struct fault_vma vma;
+	struct fault_key key;
+	__u64 id; /* of the key */
+	struct fault_file_event file;
+	struct fault_bad_event bad;
+	struct stack_event stack;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct fault_scratch);
+} fault_scratches SEC(".maps");
+
+static __always_inline struct fault_scratch *fault_scratch_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&fault_scratches, &zero);
+}
+
+/* ---- by process image ---- */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096); /* sized before load */
+	__type(key, __u64);
+	__type(value, struct fault_proc);
+} fault_procs SEC(".maps");
+
+static __always_inline struct fault_proc *fault_proc_get(__u64 proc_key)
+{
+	struct fault_proc *p = bpf_map_lookup_elem(&fault_procs, &proc_key), blank = {};
+
+	if (p)
+		return p;
+	if (bpf_map_update_elem(&fault_procs, &proc_key, &blank, BPF_NOEXIST))
+		count(STAT_PROCS_FULL);
+	return bpf_map_lookup_elem(&fault_procs, &proc_key);
+}
+
+static __always_inline void fault_failed(__u64 proc_key)
+{
+	struct fault_proc *p = fault_proc_get(proc_key);
+
+	fault_count(FAULT_STAT_FAILED);
+	if (p)
+		__sync_fetch_and_add(&p->failed, 1);
+}
+
+/* One fault, as its END sees it. */
+struct fault {
+	__u64 address, ns, error;
+	__u32 pages, order;
+	__u8 major, timed, has_error;
+	__u8 cause; /* enum fault_cause */
+};
+
+/* --rss: pages that the sample leaves out. By address, so that all programs agree. */
+static __always_inline int fault_left_out(__u64 address)
+{
+	__u64 h = (address >> fault_cfg.page_shift) * 0x9E3779B97F4A7C15ULL;
+
+	return fault_cfg.rss_every > 1 && ((h >> 40) & (fault_cfg.rss_every - 1));
+}
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * faults.bpf.c - page faults, from two software events of perf that every architecture has:
+ *
+ *	START	page-faults: at the entry, before anything is looked up
+ *	END	minor-faults, major-faults: the fault succeeded and was accounted to the task
+ *
+ * Their programs run with interrupts off and lose nothing. A START without an END is a fault
+ * that failed. What the kernel faults in for a process without its registers (MAP_POPULATE,
+ * mlock, process_vm_writev, the arguments of an exec) has neither event.
+ *
+ * Around them, for the cause: the exceptions tracepoints (x86) give the error code, which the
+ * next START with the same address takes over; mm_page_alloc between START and END says
+ * that a page was allocated, and how large. Aggregated here: no record per fault leaves.
+ */
+/* No look-up under mmap_lock here: stacks end at a mapping that is not known yet. */
+#define UNWIND_NO_FIND_VMA
+#include "common.bpf.h"
+#include "procs.bpf.h"
+#include "vma.bpf.h"
+#include "fault_state.bpf.h"
+#include "fault_regs.bpf.h"
+#include "fault_cause.bpf.h"
+#include "fault_cells.bpf.h"
+
+#define SIGBUS	    7
+#define SIGSEGV	    11
+#define GFP_MOVABLE 0x8 /* ___GFP_MOVABLE: pages for users, not page tables */
+
+/* ---- what happens before ---- */
+
+static __always_inline int on_exception(const struct exception_record *ctx)
+{
+	struct fault_thread *t;
+
+	if (fault_left_out(ctx->address))
+		return 0;
+	t = fault_thread_wanted();
+	if (!t)
+		return 0;
+	t->pending_address = ctx->address;
+	t->pending_error = ctx->error_code;
+	t->pending = 1;
+	return 0;
+}
+
+SEC("?tp/exceptions/page_fault_user")
+int fault_exception_user(const struct exception_record *ctx)
+{
+	return on_exception(ctx);
+}
+
+SEC("?tp/exceptions/page_fault_kernel")
+int fault_exception_kernel(const struct exception_record *ctx)
+{
+	return on_exception(ctx);
+}
+
+SEC("?perf_event")
+int fault_start(void *ctx)
+{
+	__u64 address = fault_address(ctx);
+	struct fault_thread *t;
+
+	if (fault_left_out(address))
+		return 0;
+	t = fault_thread_wanted();
+	if (!t)
+		return 0;
+	if (t->open)
+		fault_failed(t->proc_key);
+	t->has_error = t->pending && t->pending_address == address;
+	t->error = t->pending_error;
+	t->pending = 0;
+	t->address = address;
+	t->pages = 0;
+	t->order = 0;
+	t->pfn = t->first_pfn = 0;
+	t->open = 1;
+	t->start_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+SEC("?tp/kmem/mm_page_alloc")
+int fault_page_alloc(struct trace_event_raw_mm_page_alloc___faults *ctx)
+{
+	__u64 pfn = ctx->pfn;
+	__u32 order = ctx->order;
+	struct fault_thread *t;
+
+	if (!(ctx->gfp_flags & GFP_MOVABLE))
+		return 0;
+	t = fault_thread_find();
+	if (!t || !t->open || pfn == ~0ULL)
+		return 0; /* ~0: none was to be had */
+	if (!t->pages++)
+		t->first_pfn = pfn;
+	if (order >= t->order || !t->pfn) {
+		t->order = order;
+		t->pfn = pfn;
+	}
+	return 0;
+}
+
+/* ---- the end ---- */
+
+static __always_inline void end_fill(struct fault *f, struct fault_thread *t)
+{
+	if (!t->open || t->address != f->address) {
+		fault_count(FAULT_STAT_NO_START);
+		t->open = 0;
+		return;
+	}
+	f->timed = 1;
+	f->ns = bpf_ktime_get_ns() - t->start_ns;
+	f->has_error = t->has_error;
+	f->error = t->error;
+	f->pages = t->pages;
+	f->order = t->order;
+	t->open = 0;
+}
+
+static __always_inline int on_end(void *ctx, int major)
+{
+	struct fault f = {.major = major, .address = fault_address(ctx)};
+	struct fault_scratch *s;
+	struct fault_thread *t;
+
+	if (fault_left_out(f.address))
+		return 0;
+	t = fault_thread_wanted();
+	s = fault_scratch_get();
+	if (!t || !s)
+		return 0;
+	if (fault_cfg.timed)
+		end_fill(&f, t);
+	if (fault_cfg.classify || fault_cfg.by_stack || fault_cfg.rss)
+		fault_regs(ctx, &s->regs);
+	if (fault_cfg.classify)
+		fault_classify(&f, t, s);
+	if (fault_cfg.rss)
+		fault_rss_add(&f, t, s, t->proc_key);
+	else
+		fault_cell_add(&f, s, t->proc_key);
+	return 0;
+}
+
+SEC("?perf_event")
+int fault_minor(void *ctx)
+{
+	return on_end(ctx, 0);
+}
+
+SEC("?perf_event")
+int fault_major(void *ctx)
+{
+	return on_end(ctx, 1);
+}
+
+/* ---- faults that fail ---- */
+
+/* Sent by the kernel (code > 0) to the thread that did it, which is the running one. */
+SEC("?tp/signal/signal_generate")
+int fault_signal(const struct signal_record *ctx)
+{
+	struct fault_thread *t;
+
+	if ((ctx->sig != SIGSEGV && ctx->sig != SIGBUS) || ctx->code <= 0)
+		return 0;
+	t = fault_thread_wanted();
+	if (!t)
+		return 0;
+	fault_bad(ctx, t);
+	t->open = 0;
+	return 0;
+}
+
+/* ---- pages that go ---- */
+
+SEC("?tp/kmem/mm_page_free")
+int fault_page_free(const struct page_free_record *ctx)
+{
+	struct fault_thread *t = fault_thread_find();
+
+	if (t && t->open && t->pfn == ctx->pfn)
+		t->pfn = 0; /* another thread was faster: never mapped */
+	if (t && t->open && t->first_pfn == ctx->pfn)
+		t->first_pfn = 0;
+	fault_rss_del(ctx->pfn, ctx->order);
+	return 0;
+}
+
+/* ---- processes ---- */
+
+SEC("?tp/task/task_newtask")
+int fault_newtask(struct trace_event_raw_task_newtask *ctx)
+{
+	return procs_newtask(ctx);
+}
+
+SEC("?tp/sched/sched_process_exec")
+int fault_exec(void *ctx)
+{
+	struct fault_thread *t = fault_thread_find();
+
+	if (t)
+		t->proc_key = 0;
+	return procs_exec();
+}
+
+/* The kernel's own counters of a thread that ends, for the check at the end of the run. */
+SEC("?tp/sched/sched_process_exit")
+int fault_exit(void *ctx)
+{
+	struct task_struct___faults *task = (void *)bpf_get_current_task();
+	struct fault_thread *t = fault_thread_find();
+	__u64 proc_key = task_wanted();
+	struct fault_proc *p;
+
+	if (!proc_key)
+		return 0;
+	p = fault_proc_get(proc_key);
+	if (!p)
+		return 0;
+	if (t && t->open) {
+		t->open = 0;
+		fault_failed(proc_key);
+	}
+	__sync_fetch_and_add(&p->exit_minor, BPF_CORE_READ(task, min_flt));
+	__sync_fetch_and_add(&p->exit_major, BPF_CORE_READ(task, maj_flt));
+	return 0;
+}

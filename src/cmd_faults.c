@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cmd_faults.c - `memtally faults`: who takes page faults, where, why, how long they take.
+ *
+ *	targets -> programs as the options need them -> tables sized, loaded -> attached
+ *	-> (kernel counts into cells) -> ticks: difference, rows, names, print -> check
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "cmd.h"
+#include "faults.h"
+#include "faults.skel.h"
+#include "lib/log.h"
+#include "trace/attach.h"
+
+static bool wants_stacks(const struct faults *f)
+{
+	return f->by & FAULTS_BY_STACK || f->o->bad || f->o->rss;
+}
+
+/* ---- attach ---- */
+
+static int attach_process_events(struct faults *f)
+{
+	int err = attach_tracepoint(f->bpf->progs.fault_exec, "sched", "sched_process_exec",
+				    &f->bpf->links.fault_exec);
+
+	if (!err && f->o->common.follow)
+		err = attach_tracepoint(f->bpf->progs.fault_newtask, "task", "task_newtask",
+					&f->bpf->links.fault_newtask);
+	if (err)
+		log_error("cannot attach to the process tracepoints: %s", errno_name(err));
+	return err;
+}
+
+/* A fault counts once its process is known and the events are attached: the events come last. */
+static int attach(struct faults *f)
+{
+	struct tracer_maps maps = {
+		.procs = bpf_map__fd(f->bpf->maps.procs),
+		.slices = bpf_map__fd(f->bpf->maps.slices),
+		.events = bpf_map__fd(f->bpf->maps.events),
+		.cgroups = bpf_map__fd(f->bpf->maps.cgroups),
+	};
+	int err = attach_process_events(f);
+
+	if (err)
+		return err;
+	err = tracer_bind(f->tracer, &maps, f->bpf->obj);
+	if (err) {
+		log_error("cannot hand the targets to the kernel: %s", errno_name(err));
+		return err;
+	}
+	err = faults_check_begin(f, false);
+	if (!err)
+		err = faults_attach(f);
+	return err ? err : faults_check_begin(f, true);
+}
+
+/* ---- what the tracer tells ---- */
+
+static int on_object(void *arg, struct process *p, struct object *o)
+{
+	(void)arg;
+	(void)p;
+	(void)o;
+	return 0;
+}
+
+static int on_process(void *arg, struct process *p)
+{
+	struct faults *f = arg;
+
+	if (p->ended)
+		symbolizer_forget(f->sym, p->pid);
+	return 0;
+}
+
+static int on_event(void *arg, const struct event *ev, size_t len)
+{
+	struct faults *f = arg;
+
+	if (ev->type == EVENT_STACK && len >= STACK_EVENT_HEADER)
+		return stacks_add(f->stacks, (const struct stack_event *)ev);
+	if (ev->type == EVENT_FAULT_FILE && len >= sizeof(struct fault_file_event))
+		return faults_files_add(f->files, faults_process(f, ev->proc_key),
+					(const struct fault_file_event *)ev);
+	if (ev->type == EVENT_FAULT_BAD && len >= sizeof(struct fault_bad_event))
+		return faults_bads_add(f, (const struct fault_bad_event *)ev);
+	return 0;
+}
+
+struct process *faults_process(struct faults *f, uint64_t proc_key)
+{
+	return processes_find_key(tracer_processes(f->tracer), proc_key);
+}
+
+int faults_resolve(struct faults *f, const struct stack *st, bool is_call, struct frame **ret,
+		   size_t *ret_n)
+{
+	struct process *p = faults_process(f, st->proc_key);
+
+	if (!p || !st->n)
+		return 0;
+	return symbolizer_stack(f->sym,
+				&(struct sym_stack){.pid = p->pid,
+						    .maps = &p->maps,
+						    .addresses = st->pcs,
+						    .n = st->n,
+						    .leaf_is_return = is_call},
+				ret, ret_n);
+}
+
+/* ---- reports ---- */
+
+static int print_losses(struct faults *f)
+{
+	_cleanup_free_ struct loss *losses = NULL;
+	struct view_report r = {.time_ns = f->now_ns, .tick = f->ticks};
+	int err = faults_losses_read(f, &losses, &r.n_losses);
+
+	r.losses = losses;
+	return err ? err : view_losses(f->view, &r);
+}
+
+static int on_tick(void *arg, bool last)
+{
+	struct faults *f = arg;
+	int err = tracer_drain(f->tracer);
+
+	f->now_ns = clock_real_ns();
+	if (!err && f->o->rss) {
+		err = faults_print_rss(f);
+	} else if (!err) {
+		err = f->o->bad ? faults_print_bad(f) : faults_print(f);
+		if (!err && last)
+			err = faults_check_print(f);
+		if (!err)
+			err = print_losses(f);
+	}
+	f->ticks++;
+	return err;
+}
+
+static int print_start(struct faults *f)
+{
+	static const char *const no_codes[] = {
+		"exceptions tracepoints (causes are approximate)",
+	};
+	struct processes *all = tracer_processes(f->tracer);
+	size_t n = f->every ? 0 : processes_count(all);
+	_cleanup_free_ struct view_target *targets = calloc(n + 1, sizeof(*targets));
+	struct view_start s = {
+		.time_ns = clock_real_ns(),
+		.version = MEMTALLY_VERSION,
+		.method = "perf-software-events",
+		.spec = &faults_spec,
+		.cfg = f->o,
+		.targets = targets,
+		.n_targets = n,
+		.map_bytes = f->map_bytes,
+	};
+	struct utsname u;
+
+	if (!targets)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		struct process *p = processes_at(all, i);
+
+		targets[i] = (struct view_target){p->pid, p->comm, p->exe};
+	}
+	s.kernel = uname(&u) ? "" : u.release;
+	s.skipped = no_codes;
+	s.n_skipped = f->o->detail == FAULTS_DETAIL_FULL && !f->o->bad && !f->has_error_code;
+	return view_start(f->view, &s);
+}
+
+static int print_end(struct faults *f)
+{
+	uint64_t events, run_ns, duration = f->end_ns - tracer_start_ns(f->tracer);
+	struct view_end end = {
+		.time_ns = clock_real_ns(),
+		.ticks = f->ticks,
+		.duration_ns = duration,
+	};
+
+	faults_activity(f, &events, &run_ns);
+	end.events = events;
+	end.tracing_cpu_ratio =
+		f->run_time_fd >= 0 && duration ? (double)run_ns / (double)duration : -1;
+	end.has_program = tracer_finish_program(f->tracer, &end.wait_status);
+	return view_end(f->view, &end);
+}
+
+/* ---- the run ---- */
+
+static int open_view(struct faults *f)
+{
+	const struct common_opts *c = &f->o->common;
+
+	return view_new(
+		&(struct view_config){
+			.command = "faults",
+			.out = stdout,
+			.notes = stderr,
+			.json = c->json,
+			.folded = c->folded,
+			.show_process = c->pids.n > 1 || c->follow || f->every || c->cgroup,
+			.held = "resident pages",
+			.unit = "pages",
+			.events = "faults",
+		},
+		&f->view);
+}
+
+static int open_rooms(struct faults *f, char **ret_msg)
+{
+	const struct common_opts *c = &f->o->common;
+	struct tracer_config config = {
+		.pids = c->pids.v,
+		.n_pids = c->pids.n,
+		.follow = c->follow,
+		.all = f->every,
+		.cgroup = c->cgroup,
+		.program = c->program,
+		.interval_ns = c->interval_ns,
+		.count = c->count,
+		.duration_ns = c->duration_ns,
+		.no_stacks = !wants_stacks(f),
+	};
+	struct tracer_ops ops = {on_object, on_event, on_tick, on_process};
+	int err = tracer_new(&config, &ops, f, &f->tracer, ret_msg);
+
+	if (err)
+		return err;
+	f->stacks = stacks_new();
+	f->files = faults_files_new();
+	f->bads = faults_bads_new();
+	f->check = faults_check_new();
+	f->rank = rank_new(RANK_BY_STACK, RANK_BYTES, clock_mono_ns());
+	f->sym = symbolizer_new(tracer_objects(f->tracer),
+				&(struct symbolizer_opts){.no_lines = c->no_lines});
+	if (!f->stacks || !f->files || !f->bads || !f->check || !f->rank || !f->sym)
+		return -ENOMEM;
+	return open_view(f);
+}
+
+static void close_rooms(struct faults *f)
+{
+	faults_detach(f);
+	faults_bpf__destroy(f->bpf);
+	view_free(f->view);
+	rank_free(f->rank);
+	symbolizer_free(f->sym);
+	stacks_free(f->stacks);
+	faults_files_free(f->files);
+	faults_bads_free(f->bads);
+	faults_check_free(f->check);
+	tracer_free(f->tracer);
+	free(f->previous);
+	if (f->run_time_fd >= 0)
+		close(f->run_time_fd);
+}
+
+static int run_traced(struct faults *f)
+{
+	int err = tracer_scan(f->tracer);
+
+	if (!err)
+		err = faults_load(f);
+	if (!err)
+		err = attach(f);
+	if (err)
+		return err;
+	if (f->o->common.verbose)
+		f->run_time_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	f->last_tick_ns = clock_mono_ns();
+	err = print_start(f);
+	if (!err)
+		err = tracer_run(f->tracer);
+	f->end_ns = clock_mono_ns();
+	faults_detach(f); /* the machine runs free before we go on */
+	return err ? err : print_end(f);
+}
+
+static int run(const void *cfg)
+{
+	struct faults f = {.o = cfg, .run_time_fd = -1};
+	const struct common_opts *c = &f.o->common;
+	_cleanup_free_ char *msg = NULL;
+	int err = faults_views_parse(f.o->by, &f.by, &msg);
+
+	log_init("faults", LOG_INFO + (enum log_level)MIN(c->verbose, 2U));
+	f.every = !c->pids.n && !c->cgroup && !c->program;
+	if (!err)
+		err = open_rooms(&f, &msg);
+	if (!err)
+		err = run_traced(&f);
+	if (err && msg)
+		log_error("%s", msg);
+	close_rooms(&f);
+	return err ? STATUS_FAILURE : f.incomplete ? STATUS_INCOMPLETE : STATUS_FINE;
+}
+
+const struct command cmd_faults = {
+	.name = "faults",
+	.flags = CMD_NEEDS_ROOT,
+	.opts = &faults_spec,
+	.run = run,
+};

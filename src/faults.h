@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * faults.h - the parts of `memtally faults` among themselves: cmd_faults.c runs it,
+ * faults_attach.c hangs the programs on their events, faults_rows.c makes rows of the
+ * table of cells, faults_print.c records of the rows, faults_bad.c and faults_rss.c are the
+ * other two reports, faults_files.c names files, faults_check.c compares with the kernel.
+ */
+#ifndef MEMTALLY_FAULTS_H
+#define MEMTALLY_FAULTS_H
+
+#include "cmd_faults.h"
+#include "faults_abi.h"
+#include "lib/snapshot.h"
+#include "sym/sym.h"
+#include "trace/stacks.h"
+#include "trace/tracer.h"
+#include "view/rank.h"
+#include "view/view.h"
+
+struct faults_bpf;
+struct faults_files;
+struct faults_bads;
+struct faults_check;
+
+struct faults {
+	const struct faults_opts *o;
+	unsigned int by;
+	struct faults_bpf *bpf;
+	struct bpf_object *obj;
+	struct tracer *tracer;
+	struct stacks *stacks;
+	struct symbolizer *sym;
+	struct rank *rank; /* --rss */
+	struct view *view;
+	struct faults_files *files;
+	struct faults_bads *bads;
+	struct faults_check *check;
+	struct faults_cell *previous; /* of the last tick, sorted by key */
+	size_t n_previous;
+	struct bpf_link **links;
+	size_t n_links, cap_links;
+	int cells_fd, procs_fd, blocks_fd, sites_fd, stats_fd, fault_stats_fd;
+	int run_time_fd; /* holds the kernel's run time statistics on; -1 */
+	bool has_error_code;
+	bool every; /* the whole machine */
+	uint64_t map_bytes, ticks, last_tick_ns, end_ns;
+	uint64_t now_ns; /* wall clock of this tick */
+	bool incomplete;
+};
+
+/* ---- load and attach ---- */
+
+/* 0, or -errno after telling the user. */
+int faults_load(struct faults *f);
+/* Which programs load, as the options say. Before load. */
+void faults_select(struct faults *f);
+/* After load. 0 or -errno. */
+int faults_attach(struct faults *f);
+void faults_detach(struct faults *f);
+
+/* ---- names of files ---- */
+
+struct faults_files *faults_files_new(void);
+void faults_files_free(struct faults_files *t);
+/* An EVENT_FAULT_FILE; p may be NULL (gone). 0 or -ENOMEM. */
+int faults_files_add(struct faults_files *t, const struct process *p,
+		     const struct fault_file_event *e);
+/* Never NULL; owned by t. */
+const char *faults_files_name(const struct faults_files *t, uint32_t dev, uint64_t ino);
+/* Names the file of a mapping of p (may be NULL) while p still is there. 0 or -ENOMEM. */
+int faults_files_learn(struct faults_files *t, const struct process *p, const struct fault_vma *v);
+
+/* ---- rows ---- */
+
+struct faults_cell {
+	struct fault_key key;
+	struct fault_cell v;
+};
+
+struct faults_row {
+	struct fault_key key;  /* what the view keeps; proc_key: the last image of the process */
+	struct fault_cell sum; /* slots: of this row */
+	size_t first, n;       /* its cells in struct faults_table */
+};
+
+struct faults_table {
+	struct faults_cell *cells; /* what happened since the last tick */
+	size_t n_cells;
+	struct faults_row *rows; /* largest first */
+	size_t n_rows;
+};
+
+/* 0 or -errno. *ret is to be freed by faults_table_free(). */
+int faults_table_read(struct faults *f, struct faults_table *ret);
+void faults_table_free(struct faults_table *t);
+/* Sums cells into *to. */
+void faults_cell_sum(struct fault_cell *to, const struct fault_cell *add);
+/* Latency below which a share q of the timed faults was, in ns. */
+uint64_t faults_quantile(const struct fault_cell *c, double q);
+/* The newest image of the process that an image belongs to (exec makes a new one). */
+uint64_t faults_owner(struct faults *f, uint64_t proc_key);
+
+/* ---- reports ---- */
+
+int faults_print(struct faults *f);
+int faults_print_hist(struct faults *f, const struct faults_table *t);
+int faults_print_bad(struct faults *f);
+int faults_print_rss(struct faults *f);
+/* Frames of a stack: 0 or -ENOMEM; *ret is the caller's. */
+int faults_resolve(struct faults *f, const struct stack *st, bool is_call, struct frame **ret,
+		   size_t *ret_n);
+struct process *faults_process(struct faults *f, uint64_t proc_key);
+
+struct faults_bads *faults_bads_new(void);
+void faults_bads_free(struct faults_bads *b);
+/* Rows that found no room. */
+uint64_t faults_bads_dropped(const struct faults_bads *b);
+/* An EVENT_FAULT_BAD: 0 or -ENOMEM. */
+int faults_bads_add(struct faults *f, const struct fault_bad_event *e);
+
+extern const char *const fault_mapping_names[FAULT_MAPPINGS];
+extern const char *const fault_cause_names[FAULT_CAUSES];
+
+/* ---- check and losses ---- */
+
+struct faults_check *faults_check_new(void);
+void faults_check_free(struct faults_check *c);
+/* Notes the kernel's counters of every process: before and after the events are attached. */
+int faults_check_begin(struct faults *f, bool attached);
+/* Compares and prints. */
+int faults_check_print(struct faults *f);
+
+int faults_losses_read(struct faults *f, struct loss **ret, size_t *ret_n);
+/* Faults so far, and the time our programs ran, ns. */
+void faults_activity(struct faults *f, uint64_t *ret_events, uint64_t *ret_run_ns);
+
+#endif

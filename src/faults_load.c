@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Configures, sizes and loads the programs of `memtally faults`, as the options need them. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "faults.h"
+#include "faults.skel.h"
+#include "lib/log.h"
+#include "trace/collect.h"
+#include "trace/features.h"
+
+#define PROCS_EVERY 32768
+#define RSS_PAGES   (1u << 20) /* of the table of resident pages, before sampling */
+
+static uint32_t log2_of(uint64_t power)
+{
+	uint32_t n = 0;
+
+	while (power >>= 1)
+		n++;
+	return n;
+}
+
+static const uint32_t unwind_modes[] = {
+	[UNWIND_OPT_AUTO] = UNWIND_DWARF,
+	[UNWIND_OPT_DWARF] = UNWIND_DWARF,
+	[UNWIND_OPT_FP] = UNWIND_FP,
+	[UNWIND_OPT_NONE] = UNWIND_NONE,
+};
+
+/* Our own pids, when we are not in the initial pid namespace (its inode is fixed). */
+static void configure_pidns(struct cfg *cfg)
+{
+	struct stat st;
+
+	if (stat("/proc/self/ns/pid", &st) || st.st_ino == 0xEFFFFFFCU)
+		return;
+	cfg->pidns_dev = st.st_dev;
+	cfg->pidns_ino = st.st_ino;
+}
+
+static void configure(struct faults *f)
+{
+	struct fault_cfg *fc = (struct fault_cfg *)&f->bpf->rodata->fault_cfg;
+	struct unwind_cfg *uc = (struct unwind_cfg *)&f->bpf->rodata->unwind_cfg;
+	struct cfg *cfg = (struct cfg *)&f->bpf->rodata->cfg;
+	const struct faults_opts *o = f->o;
+
+	cfg->scope = o->common.cgroup ? SCOPE_CGROUP : f->every ? SCOPE_ALL : SCOPE_PIDS;
+	cfg->self_tgid = (uint32_t)getpid();
+	cfg->follow = o->common.follow;
+	cfg->task_storage = feature_has(FEATURE_TASK_STORAGE);
+	configure_pidns(cfg);
+	fc->classify = o->detail == FAULTS_DETAIL_FULL && !o->bad;
+	fc->timed = o->detail != FAULTS_DETAIL_COUNT;
+	fc->by_stack = !!(f->by & FAULTS_BY_STACK) && !o->bad;
+	fc->by_thread = !!(f->by & FAULTS_BY_THREAD);
+	fc->range_shift = f->by & FAULTS_BY_RANGE ? log2_of(o->range_bytes) : 0;
+	fc->rss = o->rss;
+	fc->rss_every = (uint32_t)o->sample;
+	fc->page_shift = log2_of((uint64_t)sysconf(_SC_PAGESIZE));
+	uc->max_frames = (uint32_t)o->common.max_frames;
+	uc->mode = unwind_modes[o->common.unwind];
+}
+
+/* What the options do not need is not made; the verifier removes the code that uses it. */
+static int drop_maps(struct faults *f)
+{
+	struct bpf_map *unused[] = {
+		f->bpf->maps.threads,
+		f->bpf->maps.threads_hash,
+		f->bpf->maps.thread_blank,
+		feature_has(FEATURE_TASK_STORAGE) ? f->bpf->maps.fault_threads_hash
+						  : f->bpf->maps.fault_threads,
+		f->o->rss ? f->bpf->maps.fault_cells : f->bpf->maps.blocks,
+		f->o->rss ? NULL : f->bpf->maps.sites,
+	};
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(unused) && !err; i++)
+		if (unused[i])
+			err = bpf_map__set_autocreate(unused[i], false);
+	return err;
+}
+
+static int size_maps(struct faults *f)
+{
+	bool many = f->every || f->o->common.cgroup || f->o->common.follow;
+	uint32_t rows = (uint32_t)f->o->max_rows + 1;
+	struct {
+		struct bpf_map *map;
+		uint32_t n;
+	} sizes[] = {
+		{f->bpf->maps.fault_cells, rows},
+		{f->bpf->maps.sites, rows},
+		{f->bpf->maps.blocks, RSS_PAGES / (uint32_t)MIN(f->o->sample, 16u)},
+		{f->bpf->maps.procs, many ? PROCS_EVERY : 4096},
+		{f->bpf->maps.slices, many ? PROCS_EVERY : 4096},
+		{f->bpf->maps.fault_procs, many ? PROCS_EVERY : 4096},
+	};
+	int err = drop_maps(f);
+
+	for (size_t i = 0; i < ARRAY_SIZE(sizes) && !err; i++)
+		err = bpf_map__set_max_entries(sizes[i].map, sizes[i].n);
+	return err ? err : unwinder_size_maps(tracer_unwinder(f->tracer), f->bpf->obj, 0);
+}
+
+/* Where what finds no row is counted. */
+static int make_catch_all(struct faults *f)
+{
+	struct fault_cell cell = {.sent = UINT32_MAX};
+	struct site site = {.sent = 1};
+	uint64_t id = CATCH_ALL_SITE;
+	int err;
+
+	if (f->o->rss)
+		err = bpf_map_update_elem(f->sites_fd, &id, &site, BPF_ANY);
+	else
+		err = bpf_map_update_elem(f->cells_fd, &id, &cell, BPF_ANY);
+	return err ? -errno : 0;
+}
+
+static void note_maps(struct faults *f)
+{
+	struct bpf_map *m;
+
+	f->obj = f->bpf->obj;
+	f->cells_fd = bpf_map__fd(f->bpf->maps.fault_cells);
+	f->procs_fd = bpf_map__fd(f->bpf->maps.fault_procs);
+	f->sites_fd = bpf_map__fd(f->bpf->maps.sites);
+	f->stats_fd = bpf_map__fd(f->bpf->maps.stats);
+	f->fault_stats_fd = bpf_map__fd(f->bpf->maps.fault_stats);
+	bpf_object__for_each_map(m, f->obj) if (bpf_map__fd(m) >= 0) f->map_bytes +=
+		collect_map_bytes(bpf_map__fd(m));
+}
+
+int faults_load(struct faults *f)
+{
+	int err;
+
+	f->bpf = faults_bpf__open();
+	if (!f->bpf)
+		return -errno;
+	configure(f);
+	faults_select(f);
+	err = size_maps(f);
+	if (!err)
+		err = faults_bpf__load(f->bpf);
+	if (!err) {
+		note_maps(f);
+		err = make_catch_all(f);
+	}
+	if (err)
+		log_error("cannot load the BPF programs: %s", errno_name(err));
+	return err;
+}
