@@ -232,7 +232,8 @@ static int open_rooms(struct faults *f, char **ret_msg)
 		.duration_ns = c->duration_ns,
 		.no_stacks = !wants_stacks(f),
 	};
-	struct tracer_ops ops = {on_object, on_event, on_tick, on_process};
+	struct tracer_ops ops = {
+		.object = on_object, .event = on_event, .tick = on_tick, .process = on_process};
 	int err = tracer_new(&config, &ops, f, &f->tracer, ret_msg);
 
 	if (err)

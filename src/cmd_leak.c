@@ -192,7 +192,11 @@ static int open_rooms(struct leak *l, char **ret_msg)
 		.count = c->count,
 		.duration_ns = c->duration_ns,
 	};
-	struct tracer_ops ops = {on_object, leak_on_event, leak_on_stack, on_tick, on_process};
+	struct tracer_ops ops = {.object = on_object,
+				 .event = leak_on_event,
+				 .stack = leak_on_stack,
+				 .tick = on_tick,
+				 .process = on_process};
 	int err = tracer_new(&config, &ops, l, &l->tracer, ret_msg);
 
 	if (err)
