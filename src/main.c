@@ -12,6 +12,8 @@
 
 static const struct command *const commands[] = {
 	&cmd_leak,
+	&cmd_cachestat,
+	&cmd_cachetop,
 	&cmd_features,
 };
 

@@ -377,7 +377,7 @@ static int report(struct tracer *t, bool last)
 
 static bool ends_by_itself(const struct tracer *t)
 {
-	return !t->cfg.all && !t->cfg.cgroup;
+	return !t->cfg.all && !t->cfg.cgroup && !t->cfg.machine;
 }
 
 static int process_ended(struct tracer *t, pid_t pid)
@@ -640,12 +640,12 @@ int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_obj
 	int err;
 
 	t->maps = *maps;
-	t->bound = true;
+	t->bound = obj != NULL;
 	t->start_ns = clock_mono_ns();
 	t->ring = ring_buffer__new(maps->events, on_ring, t, NULL);
 	if (!t->ring)
 		return -errno;
-	err = unwinder_publish(t->unwinder, obj);
+	err = obj ? unwinder_publish(t->unwinder, obj) : 0;
 	if (!err)
 		err = bind_cgroup(t);
 	for (size_t i = 0; i < processes_count(t->processes) && !err; i++)
