@@ -16,9 +16,8 @@
 #include "cache_call.bpf.h"
 #include "cache_count.bpf.h"
 
-#define IOCB_WRITE (1 << 18)
-#define S_IFMT	   0170000
-#define S_IFREG	   0100000
+#define S_IFMT	0170000
+#define S_IFREG 0100000
 
 enum call_state { CALL_NONE, CALL_OPEN, CALL_DONE, CALL_UNKNOWN };
 enum fault_kind { FAULT_MAP, FAULT_FAULT };
@@ -145,8 +144,8 @@ static __always_inline void add_in_read(struct cache_thread *t, struct cache_cou
 
 /*
  * The pages are pending until get_pages tells the range. Those in the part that is
- * accounted already are misses at once; those outside are remembered in one range: what
- * lies between two adds and is pending by then was not there when the call came.
+ * accounted already are misses at once; those outside are remembered as one range from the
+ * first to the last: pages of an earlier read-ahead between two of them count as misses.
  */
 static __always_inline void add_in_unknown(struct cache_thread *t, struct cache_counters *n,
 					   struct folio_range *r, const struct call_now *c)
@@ -257,35 +256,44 @@ static __always_inline void read_account(struct cache_thread *t, struct address_
 }
 
 /*
- * Batches of one request all end at the same page. sendfile and its like read pipe by
- * pipe, each piece beginning where the last one ended: in its last page, if unaligned.
+ * Where a request whose event says [index, last] goes on; past `last` if its pages are
+ * accounted already. Batches of one request all end at the same page. sendfile and splice
+ * read pipe by pipe, each piece beginning where the last one ended: in its last page, if
+ * unaligned. A batch whose last page was still in flight had no event: what sendfile left
+ * behind since is made up for here.
  */
+static __always_inline __u64 read_from(const struct cache_thread *t, __u64 map,
+				       const struct call_now *c, __u64 index, __u64 last)
+{
+	int same = t->c_state == CALL_UNKNOWN && t->c_map == map && t->c_id == c->id;
+
+	if (c->kind == IO_SENDFILE)
+		return same ? t->c_end : c->start < index ? c->start : index;
+	if (!same || index <= t->c_start || index > t->c_end)
+		return index;
+	if (t->c_last == last)
+		return last + 1;
+	return c->kind == IO_SPLICE ? t->c_end : index;
+}
+
 static __always_inline void read_unknown(struct cache_thread *t, struct address_space *mapping,
 					 const struct call_now *c, __u64 index, __u64 last)
 {
-	__u64 size = mapping->host->i_size, end = last + 1, lo = index;
+	__u64 size = mapping->host->i_size, end = last + 1;
+	__u64 lo = read_from(t, (__u64)mapping, c, index, last);
 
 	if (!size)
 		return;
 	size = ((size - 1) >> cache_cfg.page_shift) + 1;
 	if (end > size)
 		end = size;
-	if (end <= index)
+	if (end <= lo)
 		return;
-	if (t->c_state == CALL_UNKNOWN && t->c_map == (__u64)mapping && t->c_id == c->id &&
-	    t->c_start < index && index <= t->c_end) {
-		if (t->c_last == last)
-			return;
-		if (c->kind == IO_SPLICE && end > t->c_end)
-			lo = t->c_end;
-		else if (c->kind == IO_SPLICE)
-			return;
-	}
 	read_account(t, mapping, c, lo, end);
 	t->c_map = (__u64)mapping;
 	t->c_id = c->id;
 	t->c_pos = ~0ULL;
-	t->c_start = index;
+	t->c_start = lo < index ? lo : index;
 	t->c_end = end;
 	t->c_last = last;
 	t->c_state = CALL_UNKNOWN;
@@ -461,10 +469,11 @@ struct {
 } directs SEC(".maps");
 
 SEC("?tp_btf/iomap_dio_rw_begin")
-int BPF_PROG(cache_direct_begin, struct kiocb *iocb)
+int BPF_PROG(cache_direct_begin, struct kiocb *iocb, struct iov_iter *iter)
 {
 	struct inode *host = iocb->ki_filp->f_mapping->host;
-	struct direct d = {.write = !!(iocb->ki_flags & IOCB_WRITE)};
+	/* Not ki_flags: IOCB_WRITE is not set by write(2). */
+	struct direct d = {.write = iter->data_source};
 	__u64 id = (__u64)iocb;
 
 	d.wanted = cache_wanted();

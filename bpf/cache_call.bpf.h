@@ -17,7 +17,7 @@
 #define MAX_RW_COUNT 0x7ffff000ULL
 #define IOV_MAX	     1024
 
-enum io_kind { IO_NONE, IO_READ, IO_WRITE, IO_SPLICE };
+enum io_kind { IO_NONE, IO_READ, IO_WRITE, IO_SPLICE, IO_SENDFILE };
 
 /* What a system call number stands for. */
 struct io_call {
@@ -63,7 +63,8 @@ static __always_inline struct io_call io_call_of(__u64 nr)
 	case 296: /* pwritev */
 	case 328: /* pwritev2 */
 		return (struct io_call){IO_WRITE, 1, 1};
-	case 40:  /* sendfile */
+	case 40: /* sendfile */
+		return (struct io_call){IO_SENDFILE, 0, 0};
 	case 275: /* splice */
 	case 326: /* copy_file_range */
 		return (struct io_call){IO_SPLICE, 0, 0};
@@ -104,7 +105,8 @@ static __always_inline struct io_call io_call_of(__u64 nr)
 	case 70:  /* pwritev */
 	case 287: /* pwritev2 */
 		return (struct io_call){IO_WRITE, 1, 1};
-	case 71:  /* sendfile */
+	case 71: /* sendfile */
+		return (struct io_call){IO_SENDFILE, 0, 0};
 	case 76:  /* splice */
 	case 285: /* copy_file_range */
 		return (struct io_call){IO_SPLICE, 0, 0};
@@ -195,6 +197,25 @@ static __always_inline void call_range(struct task_struct___cache *task,
 	c->known = 1;
 }
 
+/* sendfile reads on from its start, which stays in place until it returns. */
+static __always_inline void sendfile_start(struct task_struct___cache *task,
+					   const struct call_args *args,
+					   struct address_space *mapping, struct call_now *c)
+{
+	struct file *f = fd_file(task, args->a[1]);
+
+	if (!f)
+		return;
+	f = bpf_rdonly_cast(f, bpf_core_type_id_kernel(struct file));
+	if ((__u64)f->f_mapping != (__u64)mapping)
+		return;
+	if (!args->a[2])
+		c->pos = f->f_pos;
+	else if (bpf_probe_read_user(&c->pos, sizeof(c->pos), (void *)args->a[2]))
+		return;
+	c->start = c->pos >> cache_cfg.page_shift;
+}
+
 static __always_inline void call_now(struct address_space *mapping, struct call_now *c)
 {
 	struct task_struct___cache *task = (void *)bpf_get_current_task_btf();
@@ -203,6 +224,7 @@ static __always_inline void call_now(struct address_space *mapping, struct call_
 
 	c->kind = IO_NONE;
 	c->known = 0;
+	c->start = ~0ULL;
 	c->id = task->ioac.syscr + task->ioac.syscw;
 	if ((task->flags & (PF_KTHREAD | PF_IO_WORKER)) || IS_COMPAT(task))
 		return;
@@ -212,6 +234,8 @@ static __always_inline void call_now(struct address_space *mapping, struct call_
 	c->kind = io.kind;
 	if (io.kind == IO_READ || io.kind == IO_WRITE)
 		call_range(task, &args, io, mapping, c);
+	else if (io.kind == IO_SENDFILE)
+		sendfile_start(task, &args, mapping, c);
 }
 
 #endif

@@ -46,10 +46,12 @@ struct {
 } row_scratch SEC(".maps");
 
 /* Adds to a field of the counters n, which are NULL for what is not wanted. */
-#define CHARGE(n, field, by)                       \
-	do {                                       \
-		if (n)                             \
-			(n)->field += (__u64)(by); \
+#define CHARGE(n, field, by)                            \
+	do {                                            \
+		struct cache_counters *charged_ = (n);  \
+                                                        \
+		if (charged_)                           \
+			charged_->field += (__u64)(by); \
 	} while (0)
 
 static __always_inline int cache_wanted(void)
@@ -160,8 +162,10 @@ static __always_inline struct cache_row *row_make(struct inode *host, const stru
 	    cache_cfg.by == CACHE_BY_FILE)
 		path_send(host, key);
 	row = bpf_map_lookup_elem(&cache_rows, key);
-	if (!row)
+	if (!row) {
 		cache_count(CACHE_STAT_ROWS_FULL, 1);
+		return NULL;
+	}
 	return row;
 }
 

@@ -132,8 +132,8 @@ __noinline __u32 pending_words(struct pending_chunk *c, struct pending_walk *p, 
 		__u64 mask = word_mask(p, first + w * 64);
 
 		if (mask)
-			n += p->op == PENDING_SET ? word_set(&c->words[w], mask, hint) :
-						    word_take(&c->words[w], mask, hint);
+			n += p->op == PENDING_SET ? word_set(&c->words[w], mask, hint)
+						  : word_take(&c->words[w], mask, hint);
 	}
 	return n;
 }

@@ -90,7 +90,10 @@ struct task_struct___cache {
 
 struct kiocb {
 	struct file *ki_filp;
-	int ki_flags;
+};
+
+struct iov_iter {
+	bool data_source; /* memory is the source: a write */
 };
 
 #ifndef BPF_NO_PRESERVE_ACCESS_INDEX
