@@ -14,6 +14,7 @@ static const struct command *const commands[] = {
 	&cmd_leak,
 	&cmd_cachestat,
 	&cmd_cachetop,
+	&cmd_resident,
 	&cmd_features,
 };
 
