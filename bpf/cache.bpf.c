@@ -522,3 +522,13 @@ int cache_newtask(struct trace_event_raw_task_newtask *ctx)
 		proc_add(child, proc_new_key(child));
 	return 0;
 }
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(cache_exec)
+{
+	struct cache_key key = {.id = task_ids() >> 32};
+
+	if (cache_cfg.by == CACHE_BY_PROCESS && bpf_map_lookup_elem(&cache_rows, &key))
+		name_task(key.id);
+	return 0;
+}

@@ -45,6 +45,13 @@ struct {
 	__type(value, struct cache_row);
 } row_scratch SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64); /* tgid, as in the row */
+	__type(value, struct cache_name);
+} cache_names SEC(".maps");
+
 /* Adds to a field of the counters n, which are NULL for what is not wanted. */
 #define CHARGE(n, field, by)                            \
 	do {                                            \
@@ -146,6 +153,14 @@ static __always_inline void row_key(struct inode *host, struct cache_key *key)
 	}
 }
 
+static __always_inline void name_task(__u64 tgid)
+{
+	struct cache_name name = {.uid = bpf_get_current_uid_gid()};
+
+	bpf_get_current_comm(name.comm, sizeof(name.comm));
+	bpf_map_update_elem(&cache_names, &tgid, &name, BPF_ANY);
+}
+
 /* Whichever CPU makes a row first announces it. */
 static __always_inline struct cache_row *row_make(struct inode *host, const struct cache_key *key)
 {
@@ -154,10 +169,8 @@ static __always_inline struct cache_row *row_make(struct inode *host, const stru
 
 	if (!row)
 		return NULL;
-	if (cache_cfg.by == CACHE_BY_PROCESS) {
-		row->uid = bpf_get_current_uid_gid();
-		bpf_get_current_comm(row->comm, sizeof(row->comm));
-	}
+	if (cache_cfg.by == CACHE_BY_PROCESS)
+		name_task(key->id);
 	if (!bpf_map_update_elem(&cache_rows, key, row, BPF_NOEXIST) &&
 	    cache_cfg.by == CACHE_BY_FILE)
 		path_send(host, key);

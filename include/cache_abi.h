@@ -40,8 +40,12 @@ struct cache_counters {
 
 struct cache_row {
 	struct cache_counters n;
-	__u32 uid, pad; /* by process, as the row was made; 0 on other CPUs */
-	char comm[16];	/* empty on CPUs that did not make the row */
+};
+
+/* By process: whose tgid it is, as the row was made or by its last exec. */
+struct cache_name {
+	__u32 uid;
+	char comm[16];
 };
 
 enum cache_stat {
@@ -70,7 +74,8 @@ struct cache_path_event {
 #define CACHE_PATH_HEADER 56u
 
 _Static_assert(sizeof(struct cache_counters) == 128, "cache_counters");
-_Static_assert(sizeof(struct cache_row) == 152, "cache_row");
+_Static_assert(sizeof(struct cache_row) == 128, "cache_row");
+_Static_assert(sizeof(struct cache_name) == 20, "cache_name");
 _Static_assert(__builtin_offsetof(struct cache_path_event, names) == CACHE_PATH_HEADER,
 	       "cache_path_event");
 

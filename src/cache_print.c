@@ -74,21 +74,6 @@ static struct memory read_memory(void)
 	return (struct memory){meminfo_value(text, "\nBuffers:"), meminfo_value(text, "\nCached:")};
 }
 
-/* The name a process has now; as the kernel saw it first, if it is gone. */
-static void read_comm(const struct cache_entry *e, char *ret, size_t size)
-{
-	_cleanup_free_ char *text = NULL;
-	char path[64];
-	size_t len;
-
-	snprintf(ret, size, "%s", e->comm);
-	snprintf(path, sizeof(path), "/proc/%" PRIu64 "/comm", (uint64_t)e->key.id);
-	if (read_file(path, &text, &len) || !len)
-		return;
-	text[strcspn(text, "\n")] = '\0';
-	snprintf(ret, size, "%s", text);
-}
-
 /* ---- JSON ---- */
 
 static json_t *json_u(uint64_t v)
@@ -195,13 +180,12 @@ static json_t *json_file(const struct tick *t, const struct cache_entry *e)
 
 static json_t *json_process(const struct tick *t, const struct cache_entry *e)
 {
+	struct cache_name name = cache_rows_name(t->c, e->key.id);
 	json_t *o = json_head(t, "process");
-	char comm[64];
 
-	read_comm(e, comm, sizeof(comm));
 	put(o, "pid", json_u(e->key.id));
-	put(o, "uid", json_u(e->uid));
-	put(o, "comm", json_text(comm));
+	put(o, "uid", json_u(name.uid));
+	put(o, "comm", json_text(name.comm));
 	put(o, "read_hit_ratio", json_ratio(hit_ratio(&e->n)));
 	put(o, "write_hit_ratio", json_ratio(write_hit_ratio(&e->n)));
 	return o;
@@ -317,12 +301,11 @@ static void text_rows_header(const struct tick *t, size_t n)
 
 static void text_process(const struct tick *t, const struct cache_entry *e)
 {
-	char comm[64];
+	struct cache_name name = cache_rows_name(t->c, e->key.id);
 
-	read_comm(e, comm, sizeof(comm));
-	fprintf(t->out, "%8" PRIu64 " %6u ", (uint64_t)e->key.id, e->uid);
-	utf8_write(t->out, comm, UTF8_TEXT);
-	for (size_t i = strlen(comm); i < 16; i++)
+	fprintf(t->out, "%8" PRIu64 " %6u ", (uint64_t)e->key.id, name.uid);
+	utf8_write(t->out, name.comm, UTF8_TEXT);
+	for (size_t i = strlen(name.comm); i < 16; i++)
 		fputc(' ', t->out);
 }
 

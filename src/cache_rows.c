@@ -61,14 +61,8 @@ static void entry_update(struct cache_entry *e, const struct cache_row *rows, in
 {
 	struct cache_counters sum = {0};
 
-	for (int i = 0; i < cpus; i++) {
+	for (int i = 0; i < cpus; i++)
 		counters_add(&sum, &rows[i].n);
-		if (rows[i].comm[0]) {
-			memcpy(e->comm, rows[i].comm, sizeof(e->comm));
-			e->uid = rows[i].uid;
-		}
-	}
-	e->comm[sizeof(e->comm) - 1] = '\0';
 	e->n = sum;
 	counters_subtract(&e->n, &e->total);
 	e->total = sum;
@@ -134,6 +128,15 @@ struct cache_counters cache_rows_sum(const struct cache *c)
 	for (size_t i = 0; i < c->table.n; i++)
 		counters_add(&sum, &c->table.v[i].n);
 	return sum;
+}
+
+struct cache_name cache_rows_name(const struct cache *c, uint64_t pid)
+{
+	struct cache_name name = {0};
+
+	bpf_map_lookup_elem(bpf_map__fd(c->bpf->maps.cache_names), &pid, &name);
+	name.comm[sizeof(name.comm) - 1] = '\0';
+	return name;
 }
 
 static uint64_t sort_value(const struct cache_counters *n, int sort)

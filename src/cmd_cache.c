@@ -71,10 +71,10 @@ static void configure(const struct cache *c)
 /* The shared header brings tables for stacks, which are not taken here. */
 static int leave_out_maps(struct bpf_object *obj)
 {
-	static const char *const used[] = {"stats",	  "events",	   "procs",
-					   "cgroups",	  "cache_stats",   "pending",
-					   "cache_total", "cache_rows",	   "path_scratch",
-					   "row_scratch", "cache_threads", "directs"};
+	static const char *const used[] = {
+		"stats",	 "events",	"procs",      "cgroups",      "cache_stats",
+		"pending",	 "cache_total", "cache_rows", "path_scratch", "row_scratch",
+		"cache_threads", "cache_names", "directs"};
 	struct bpf_map *m;
 
 	bpf_object__for_each_map(m, obj)

@@ -40,9 +40,6 @@ struct cache_entry {
 	struct cache_key key;
 	struct cache_counters n;     /* of this tick, differences */
 	struct cache_counters total; /* since the start */
-	uint32_t uid;
-	char comm[16];
-	uint64_t seen; /* number of the read that saw it last */
 };
 
 struct cache_table {
@@ -72,6 +69,8 @@ struct cache {
 int cache_rows_read(struct cache *c);
 /* The rows with anything in this tick, largest first; owned by the caller. 0 or -ENOMEM. */
 int cache_rows_rank(const struct cache *c, const struct cache_entry ***ret, size_t *ret_n);
+/* By process: the name it has, or had at its last exec. Zeros if nothing is known. */
+struct cache_name cache_rows_name(const struct cache *c, uint64_t pid);
 /* Sum of all rows, of this tick. */
 struct cache_counters cache_rows_sum(const struct cache *c);
 

@@ -45,7 +45,7 @@ struct resident_files {
 	struct resident_file *v;
 	size_t n, cap;
 	bool map;
-	void *known; /* tsearch() tree of device and inode: a file counts once */
+	void *known;	     /* tsearch() tree of device and inode: a file counts once */
 	uint64_t unreadable; /* files that could not be asked about */
 	int first_err;	     /* of the first of them */
 	char *first_path;

@@ -57,9 +57,10 @@ static int make_known(struct resident_files *all, const struct stat *st)
 		return -ENOMEM;
 	*id = (struct file_id){st->st_dev, st->st_ino};
 	at = tsearch(id, &all->known, id_compare);
-	if (!at || *at != id)
-		free(id);
-	return !at ? -ENOMEM : *at != id;
+	if (at && *at == id)
+		return 0;
+	free(id);
+	return at ? 1 : -ENOMEM;
 }
 
 static int append(struct resident_files *all, const struct resident_file *f, const char *path)
