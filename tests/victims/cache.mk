@@ -3,7 +3,8 @@
 
 victims: $(BUILD)/victims/cachefiles
 
-$(BUILD)/victims/cachefiles: tests/victims/cachefiles.c tests/victims/cachefiles_async.h
+$(BUILD)/victims/cachefiles: tests/victims/cachefiles.c tests/victims/cachefiles_async.h \
+		tests/victims/cachefiles_rows.h
 	$(call msg,VICTIM,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(WARN) -D_GNU_SOURCE -O2 -g -o $@ $<
