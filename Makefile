@@ -91,12 +91,12 @@ $(BUILD)/%.o: %.c
 define bpf_object
 	$(call msg,BPF,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(BPF_CFLAGS) $(1) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $(@:.o=.full.o)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $(@:.o=.full.o)
 	$(Q)$(BPFTOOL) gen object $@ $(@:.o=.full.o)
 endef
 
 $(BUILD)/%.bpf.o: bpf/%.bpf.c
-	$(call bpf_object)
+	$(bpf_object)
 
 # Bits are taken with their value before: atomic fetch_and is in v3 (v5.12, 5ca419f2864a).
 $(BUILD)/cache.bpf.o: BPF_CFLAGS += -mcpu=v3
@@ -106,7 +106,7 @@ $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
 $(BUILD)/tests/bpf/%.bpf.o: tests/bpf/%.bpf.c
-	$(call bpf_object,-Itests/bpf)
+	$(bpf_object)
 
 $(BUILD)/tests/bpf/%.skel.h: $(BUILD)/tests/bpf/%.bpf.o
 	$(call msg,SKEL,$@)
@@ -116,9 +116,8 @@ $(BUILD)/tests/bpf/%.skel.h: $(BUILD)/tests/bpf/%.bpf.o
 bpf: $(SKELS)
 
 # Once an object is built its .d file knows the skeleton it includes. For the first time
-# the skeleton must be there before: "FILE:SKELETON" of every .c file that includes one.
-SKEL_USES := $(subst ",,$(shell grep -oHE '"[a-z0-9_]+\.skel\.h"' $(SRCS) \
-	$(wildcard tests/bpf/*.c tests/bench/*.c) /dev/null))
+# the skeleton must be there before.
+SKEL_USES := $(shell tools/skel_uses.sh)
 skel_of = $(BUILD)/$(if $(wildcard $(dir $(1))$(2:.skel.h=.bpf.c)),$(dir $(1)))$(2)
 define skel_use
 $(BUILD)/$(1:.c=.o) $(BUILD)/san/$(1:.c=.o): | $(call skel_of,$(1),$(2))
@@ -200,26 +199,32 @@ demo:
 	+$(Q)$(MAKE) --no-print-directory demo-run
 
 demo-run: $(BIN) $(BUILD)/demo_leak
+	@echo 'demo: ./$(BIN) leak -- $(BUILD)/demo_leak' >&2
 	$(Q)tools/as_root.sh ./$(BIN) leak -- $(BUILD)/demo_leak
 
 CHECKS := unit compilers bpf e2e static lint
 check:
 	$(Q)tools/deps.sh check
-	+$(Q)MAKE='$(MAKE) --no-print-directory $(JOBS)' tools/check.sh $(BUILD) $(CHECKS)
+	+$(Q)CHECK_MAKE='$(MAKE) --no-print-directory $(JOBS)' tools/check.sh $(BUILD) $(CHECKS)
 
 .PHONY: check-unit check-compilers check-bpf check-e2e check-static check-lint
 check-unit: $(UNIT_BINS)
 	$(Q)$(call run_all,$^)
 
-check-bpf: $(BPF_TEST_BINS)
-	$(Q)$(if $^,tools/as_root.sh --skip check-bpf bash -c '$(call run_all,$^)',\
-		echo 'check-bpf: SKIPPED: no tests in tests/bpf')
+# Where the kernel lets nobody trace, what needs it is skipped by name.
+skip = echo '$@: SKIPPED: '"$(1)"
 
-E2E := $(wildcard tests/e2e/test_*.py)
-check-e2e: $(if $(E2E),$(BIN) victims)
-	$(Q)$(if $(E2E),tools/as_root.sh --skip check-e2e env BUILD=$(BUILD) \
-		PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -p no:cacheprovider -q -rs tests/e2e \
-		,echo 'check-e2e: SKIPPED: no tests in tests/e2e')
+check-bpf: $(BPF_TEST_BINS)
+	$(Q)why="$$(tools/as_root.sh --why)"; $(if $^,,why='no tests in tests/bpf';) \
+	if [ -n "$$why" ]; then $(call skip,$$why); else \
+		tools/as_root.sh bash -c '$(call run_all,$^)'; fi
+
+PYTEST = env MEMTALLY=./$(BIN) VICTIMS=$(BUILD)/victims PYTHONDONTWRITEBYTECODE=1 \
+	$(PYTHON) -m pytest -p no:cacheprovider -q -rs tests/e2e
+check-e2e: $(BIN) victims
+	$(Q)why="$$(tools/as_root.sh --why)"; \
+	if [ -n "$$why" ]; then $(call skip,$$why); $(PYTEST) -m needs_nothing; else \
+		tools/as_root.sh $(PYTEST); fi
 
 # Both compilers take the code; the other one's warnings are errors too.
 check-compilers:
@@ -233,7 +238,7 @@ missing_archive = $(strip $(foreach l,$(1),$(if $(filter /%,$(shell $(CC) -print
 STATIC_MISSING = $(call missing_archive,c bpf dw elf z lzma bz2 zstd popt jansson iberty \
 	$(if $(DECODER),capstone))
 check-static:
-	+$(Q)$(if $(STATIC_MISSING),echo 'check-static: SKIPPED: no $(STATIC_MISSING) here',\
+	+$(Q)$(if $(STATIC_MISSING),$(call skip,no $(STATIC_MISSING) here),\
 		$(MAKE) STATIC=1 BUILD=$(BUILD)-static && tools/static_check.sh ./memtally-static)
 
 .PHONY: lint format tidy bench fuzz
@@ -285,8 +290,9 @@ install: $(BIN)
 	install -D -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/memtally
 	$(foreach m,$(MANS),install -D -m 644 $(m) \
 		$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(m)))/$(notdir $(m)) &&) true
-	mkdir -p $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	./$(BIN) --completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/memtally
+	./$(BIN) --completion bash > $(BUILD)/completion.bash
+	install -D -m 644 $(BUILD)/completion.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/memtally
 
 .PHONY: clean
 clean:

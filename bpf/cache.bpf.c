@@ -20,14 +20,14 @@
 #define S_IFREG 0100000
 
 SEC("tp_btf/mm_filemap_add_to_page_cache")
-int BPF_PROG(cache_add, struct folio *folio)
+int BPF_PROG(cache_add, struct folio___pc *folio)
 {
-	struct address_space *mapping = folio->mapping;
+	struct address_space___pc *mapping = folio->mapping;
 	struct folio_range r = {.map = (__u64)mapping, .lo = folio->index};
 	struct cache_thread *t = cache_thread();
 	struct cache_counters *n;
 	struct pending_key file;
-	struct inode *host;
+	struct inode___pc *host;
 
 	if (!mapping || !t)
 		return 0;
@@ -46,7 +46,7 @@ int BPF_PROG(cache_add, struct folio *folio)
 /* ---- reads ---- */
 
 SEC("tp_btf/mm_filemap_get_pages")
-int BPF_PROG(cache_get_pages, struct address_space *mapping, unsigned long index,
+int BPF_PROG(cache_get_pages, struct address_space___pc *mapping, unsigned long index,
 	     unsigned long last)
 {
 	struct cache_thread *t = cache_thread();
@@ -65,7 +65,7 @@ int BPF_PROG(cache_get_pages, struct address_space *mapping, unsigned long index
 /* ---- dirtied, removed ---- */
 
 SEC("tp_btf/writeback_dirty_folio")
-int BPF_PROG(cache_dirty, struct folio *folio, struct address_space *mapping)
+int BPF_PROG(cache_dirty, struct folio___pc *folio, struct address_space___pc *mapping)
 {
 	struct pending_walk p = {.op = PENDING_TAKE};
 
@@ -80,12 +80,12 @@ int BPF_PROG(cache_dirty, struct folio *folio, struct address_space *mapping)
 }
 
 SEC("tp_btf/mm_filemap_delete_from_page_cache")
-int BPF_PROG(cache_delete, struct folio *folio)
+int BPF_PROG(cache_delete, struct folio___pc *folio)
 {
-	struct address_space *mapping = folio->mapping;
+	struct address_space___pc *mapping = folio->mapping;
 	struct pending_walk p = {.op = PENDING_REMOVE};
 	struct cache_counters *n;
-	struct inode *host;
+	struct inode___pc *host;
 	__u64 unused;
 
 	if (!mapping)
@@ -123,9 +123,9 @@ struct {
 } directs SEC(".maps");
 
 SEC("?tp_btf/iomap_dio_rw_begin")
-int BPF_PROG(cache_direct_begin, struct kiocb *iocb, struct iov_iter *iter)
+int BPF_PROG(cache_direct_begin, struct kiocb___pc *iocb, struct iov_iter___pc *iter)
 {
-	struct inode *host = iocb->ki_filp->f_mapping->host;
+	struct inode___pc *host = iocb->ki_filp->f_mapping->host;
 	/* Not ki_flags: IOCB_WRITE is not set by write(2). */
 	struct direct d = {.write = iter->data_source};
 	__u64 id = (__u64)iocb;
@@ -141,7 +141,7 @@ int BPF_PROG(cache_direct_begin, struct kiocb *iocb, struct iov_iter *iter)
 }
 
 SEC("?tp_btf/iomap_dio_complete")
-int BPF_PROG(cache_direct_end, struct kiocb *iocb, int error, ssize_t ret)
+int BPF_PROG(cache_direct_end, struct kiocb___pc *iocb, int error, ssize_t ret)
 {
 	__u64 id = (__u64)iocb;
 	struct direct *d = bpf_map_lookup_elem(&directs, &id);

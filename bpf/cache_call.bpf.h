@@ -154,11 +154,11 @@ static __always_inline __u64 call_bytes(const struct call_args *args, struct io_
 	return args->a[2] < MAX_RW_COUNT ? args->a[2] : MAX_RW_COUNT;
 }
 
-static __always_inline struct file *fd_file(struct task_struct___cache *task, __u32 fd)
+static __always_inline struct file___pc *fd_file(struct task_struct___pc *task, __u32 fd)
 {
-	struct files_struct *files = task->files;
-	struct fdtable *fdt = files ? files->fdt : NULL;
-	struct file *file = NULL;
+	struct files_struct___pc *files = task->files;
+	struct fdtable___pc *fdt = files ? files->fdt : NULL;
+	struct file___pc *file = NULL;
 
 	if (!fdt || fd >= fdt->max_fds)
 		return NULL;
@@ -172,16 +172,16 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
  * The file must be the one the event is about: a call may also cause events of another
  * one (metadata, an executable's page, a file mapped into the buffer).
  */
-static __always_inline void call_range(struct task_struct___cache *task,
-				       const struct call_args *args, struct io_call io,
-				       struct address_space *mapping, struct call_now *c)
+static __always_inline void call_range(struct task_struct___pc *task, const struct call_args *args,
+				       struct io_call io, struct address_space___pc *mapping,
+				       struct call_now *c)
 {
-	struct file *f = fd_file(task, args->a[0]);
+	struct file___pc *f = fd_file(task, args->a[0]);
 	__u64 bytes, end, size;
 
 	if (!f)
 		return;
-	f = bpf_rdonly_cast(f, bpf_core_type_id_kernel(struct file));
+	f = bpf_rdonly_cast(f, bpf_core_type_id_kernel(struct file___pc));
 	if ((__u64)f->f_mapping != (__u64)mapping)
 		return;
 	c->pos = io.at_pos && args->a[3] != ~0ULL ? args->a[3] : f->f_pos;
@@ -198,15 +198,15 @@ static __always_inline void call_range(struct task_struct___cache *task,
 }
 
 /* sendfile reads on from its start, which stays in place until it returns. */
-static __always_inline void sendfile_start(struct task_struct___cache *task,
+static __always_inline void sendfile_start(struct task_struct___pc *task,
 					   const struct call_args *args,
-					   struct address_space *mapping, struct call_now *c)
+					   struct address_space___pc *mapping, struct call_now *c)
 {
-	struct file *f = fd_file(task, args->a[1]);
+	struct file___pc *f = fd_file(task, args->a[1]);
 
 	if (!f)
 		return;
-	f = bpf_rdonly_cast(f, bpf_core_type_id_kernel(struct file));
+	f = bpf_rdonly_cast(f, bpf_core_type_id_kernel(struct file___pc));
 	if ((__u64)f->f_mapping != (__u64)mapping)
 		return;
 	if (!args->a[2])
@@ -216,9 +216,9 @@ static __always_inline void sendfile_start(struct task_struct___cache *task,
 	c->start = c->pos >> cache_cfg.page_shift;
 }
 
-static __always_inline void call_now(struct address_space *mapping, struct call_now *c)
+static __always_inline void call_now(struct address_space___pc *mapping, struct call_now *c)
 {
-	struct task_struct___cache *task = (void *)bpf_get_current_task_btf();
+	struct task_struct___pc *task = (void *)bpf_get_current_task_btf();
 	struct call_args args;
 	struct io_call io;
 

@@ -72,14 +72,14 @@ static __always_inline int cache_wanted(void)
 	return cache_cfg.system || bpf_map_lookup_elem(&procs, &tgid);
 }
 
-static __always_inline void file_key(struct inode *host, struct cache_key *key)
+static __always_inline void file_key(struct inode___pc *host, struct cache_key *key)
 {
 	key->id = host->i_ino;
 	key->dev = host->i_sb->s_dev;
 	key->pad = 0;
 }
 
-static __always_inline void pending_file(struct inode *host, struct pending_key *key)
+static __always_inline void pending_file(struct inode___pc *host, struct pending_key *key)
 {
 	key->ino = host->i_ino;
 	key->dev = host->i_sb->s_dev;
@@ -87,16 +87,16 @@ static __always_inline void pending_file(struct inode *host, struct pending_key 
 }
 
 /* Leaf first, up to the root, which is its own parent. */
-static __always_inline void path_fill(struct inode *host, struct cache_path_event *e)
+static __always_inline void path_fill(struct inode___pc *host, struct cache_path_event *e)
 {
-	struct hlist_node *node = host->i_dentry.first;
-	struct dentry *d, *parent;
+	struct hlist_node___pc *node = host->i_dentry.first;
+	struct dentry___pc *d, *parent;
 
 	e->len = 0;
 	e->cut = 0;
 	if (!node)
 		return;
-	d = (void *)node - bpf_core_field_offset(struct dentry, d_u);
+	d = (void *)node - bpf_core_field_offset(struct dentry___pc, d_u);
 	for (int i = 0; i < PATH_DEPTH; i++) {
 		long n;
 
@@ -115,7 +115,7 @@ static __always_inline void path_fill(struct inode *host, struct cache_path_even
 	e->cut = 1;
 }
 
-static __noinline int path_send(struct inode *host, const struct cache_key *key)
+static __noinline int path_send(struct inode___pc *host, const struct cache_key *key)
 {
 	struct cache_path_event *e;
 	__u32 zero = 0;
@@ -137,7 +137,7 @@ static __noinline int path_send(struct inode *host, const struct cache_key *key)
 	return 0;
 }
 
-static __always_inline void row_key(struct inode *host, struct cache_key *key)
+static __always_inline void row_key(struct inode___pc *host, struct cache_key *key)
 {
 	key->dev = 0;
 	key->pad = 0;
@@ -162,7 +162,8 @@ static __always_inline void name_task(__u64 tgid)
 }
 
 /* Whichever CPU makes a row first announces it. */
-static __always_inline struct cache_row *row_make(struct inode *host, const struct cache_key *key)
+static __always_inline struct cache_row *row_make(struct inode___pc *host,
+						  const struct cache_key *key)
 {
 	__u32 zero = 0;
 	struct cache_row *row = bpf_map_lookup_elem(&row_scratch, &zero);
@@ -182,7 +183,7 @@ static __always_inline struct cache_row *row_make(struct inode *host, const stru
 	return row;
 }
 
-static __always_inline struct cache_counters *row_find(struct inode *host,
+static __always_inline struct cache_counters *row_find(struct inode___pc *host,
 						       const struct cache_key *key)
 {
 	struct cache_row *row;
@@ -198,7 +199,7 @@ static __always_inline struct cache_counters *row_find(struct inode *host,
 }
 
 /* The counters for what the running task does to this file; NULL: not wanted, or no room. */
-static __always_inline struct cache_counters *counters_of(struct inode *host)
+static __always_inline struct cache_counters *counters_of(struct inode___pc *host)
 {
 	struct cache_counters *n;
 	struct cache_key key;

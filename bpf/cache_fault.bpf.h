@@ -29,7 +29,8 @@ int BPF_PROG(cache_fault_kernel)
 }
 
 SEC("tp_btf/mm_filemap_map_pages")
-int BPF_PROG(cache_map_pages, struct address_space *mapping, unsigned long start, unsigned long end)
+int BPF_PROG(cache_map_pages, struct address_space___pc *mapping, unsigned long start,
+	     unsigned long end)
 {
 	struct cache_thread *t = cache_thread();
 	struct cache_counters *n;
@@ -68,7 +69,7 @@ static __always_inline void fault_correct(struct cache_thread *t, struct cache_c
 }
 
 SEC("tp_btf/mm_filemap_fault")
-int BPF_PROG(cache_fault, struct address_space *mapping, unsigned long index)
+int BPF_PROG(cache_fault, struct address_space___pc *mapping, unsigned long index)
 {
 	struct cache_thread *t = cache_thread();
 	struct cache_counters *n;

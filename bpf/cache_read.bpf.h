@@ -50,12 +50,12 @@ static __always_inline __u64 overlap(__u64 lo, __u64 hi, __u64 start, __u64 end)
 }
 
 /* Base pages of a folio. */
-static __always_inline __u64 folio_pages(struct folio *f)
+static __always_inline __u64 folio_pages(struct folio___pc *f)
 {
 	__u64 flags = 0;
 
 	bpf_probe_read_kernel(&flags, sizeof(flags), f);
-	if (!(flags & 1ULL << bpf_core_enum_value(enum pageflags, PG_head)))
+	if (!(flags & 1ULL << bpf_core_enum_value(enum pageflags___pc, PG_head___pc)))
 		return 1;
 	return 1ULL << (f->_flags_1 & 31);
 }
@@ -162,7 +162,7 @@ static __always_inline void add_in_unknown(struct cache_thread *t, struct cache_
 }
 
 static __always_inline void add_in_call(struct cache_thread *t, struct cache_counters *n,
-					struct folio_range *r, struct address_space *mapping)
+					struct folio_range *r, struct address_space___pc *mapping)
 {
 	struct call_now c;
 
@@ -182,7 +182,7 @@ static __always_inline void add_in_call(struct cache_thread *t, struct cache_cou
 
 /* ---- reads ---- */
 
-static __always_inline void read_known(struct cache_thread *t, struct address_space *mapping,
+static __always_inline void read_known(struct cache_thread *t, struct address_space___pc *mapping,
 				       const struct call_now *c)
 {
 	struct cache_counters *n;
@@ -202,7 +202,7 @@ static __always_inline void read_known(struct cache_thread *t, struct address_sp
 }
 
 /* Pages [lo, hi), of which the remembered adds of this very call are misses. */
-static __always_inline void read_account(struct cache_thread *t, struct address_space *mapping,
+static __always_inline void read_account(struct cache_thread *t, struct address_space___pc *mapping,
 					 const struct call_now *c, __u64 lo, __u64 hi)
 {
 	struct cache_counters *n = counters_of(mapping->host);
@@ -242,7 +242,7 @@ static __always_inline __u64 read_from(const struct cache_thread *t, __u64 map,
 	return c->kind == IO_SPLICE ? t->c_end : index;
 }
 
-static __always_inline void read_unknown(struct cache_thread *t, struct address_space *mapping,
+static __always_inline void read_unknown(struct cache_thread *t, struct address_space___pc *mapping,
 					 const struct call_now *c, __u64 index, __u64 last)
 {
 	__u64 size = mapping->host->i_size, end = last + 1;

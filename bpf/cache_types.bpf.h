@@ -13,86 +13,86 @@
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 #endif
 
-struct hlist_node {
-	struct hlist_node *next;
+struct hlist_node___pc {
+	struct hlist_node___pc *next;
 };
 
-struct hlist_head {
-	struct hlist_node *first;
+struct hlist_head___pc {
+	struct hlist_node___pc *first;
 };
 
-struct qstr {
+struct qstr___pc {
 	const unsigned char *name;
 };
 
-struct dentry {
-	struct dentry *d_parent;
-	struct qstr d_name;
-	struct hlist_node d_u;
+struct dentry___pc {
+	struct dentry___pc *d_parent;
+	struct qstr___pc d_name;
+	struct hlist_node___pc d_u;
 };
 
-struct super_block {
+struct super_block___pc {
 	u32 s_dev;
 };
 
-struct inode {
+struct inode___pc {
 	u16 i_mode;
 	u32 i_rdev;
-	struct super_block *i_sb;
+	struct super_block___pc *i_sb;
 	unsigned long i_ino;
 	s64 i_size;
-	struct hlist_head i_dentry;
+	struct hlist_head___pc i_dentry;
 };
 
-struct address_space {
-	struct inode *host;
+struct address_space___pc {
+	struct inode___pc *host;
 };
 
 /* The first word is the flags; its type changed in v6.18 (53fbef56e07d), so it has no name. */
-struct folio {
-	struct address_space *mapping;
+struct folio___pc {
+	struct address_space___pc *mapping;
 	unsigned long index;
 	unsigned long _flags_1; /* the low byte is the order, if PG_head is set */
 };
 
-enum pageflags { PG_head = 0x7fffffff };
+enum pageflags___pc { PG_head___pc = 0x7fffffff };
 
 typedef long ssize_t;
 
-struct file {
-	struct address_space *f_mapping;
+struct file___pc {
+	struct address_space___pc *f_mapping;
 	s64 f_pos;
 };
 
-struct fdtable {
+struct fdtable___pc {
 	unsigned int max_fds;
-	struct file **fd;
+	struct file___pc **fd;
 };
 
-struct files_struct {
-	struct fdtable *fdt;
+struct files_struct___pc {
+	struct fdtable___pc *fdt;
 };
 
-struct task_io_accounting {
+struct task_io_accounting___pc {
 	u64 syscr, syscw;
 };
 
-struct thread_info___x86 {
+struct thread_info___pc {
 	u32 status;
 };
 
-struct task_struct___cache {
-	struct thread_info___x86 thread_info;
+struct task_struct___pc {
+	struct thread_info___pc thread_info;
 	unsigned int flags;
-	struct files_struct *files;
-	struct task_io_accounting ioac;
+	struct files_struct___pc *files;
+	struct task_io_accounting___pc ioac;
 };
 
-struct kiocb {
-	struct file *ki_filp;
+struct kiocb___pc {
+	struct file___pc *ki_filp;
 };
 
-struct iov_iter {
+struct iov_iter___pc {
 	bool data_source; /* memory is the source: a write */
 };
 

@@ -89,6 +89,10 @@ main()
 {
 	local work root
 
+	if [[ ${1:-} == -* ]]; then
+		sed -n '3,/^[^#]/s/^# \{0,1\}//p' "$0"
+		exit 2
+	fi
 	[ "$(id -u)" = 0 ] || die "needs root (chroot)"
 	command -v debootstrap >/dev/null || die "needs debootstrap"
 	[ $# -gt 0 ] || set -- 'make demo' 'make check'

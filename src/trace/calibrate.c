@@ -12,17 +12,22 @@
 
 #define FORMS_MAX 64
 
-/* The fastest of ROUNDS rounds of CALLS calls: interrupts only ever add time. */
-#define ROUNDS	  8
-#define CALLS	  8
-#define FAR_TIMES 4
+/*
+ * The fastest of PASSES rounds of CALLS calls counts: interrupts and a hypervisor that
+ * takes the CPU away only ever add time. Each pass visits every form, so that one such
+ * moment spoils one round of a form, not all.
+ */
+#define PASSES 8
+#define CALLS  4
 
 /*
- * A form counts as emulated up to this multiple of nop's time (an emulated call or push
- * also writes to the user's stack), and only where stepping costs clearly more.
+ * The two clusters must lie this far apart, or nothing is certain. What is nearer to nop
+ * than to the single-stepped form (by ratio), and at most NEAR_TIMES nop, is emulated: the
+ * emulated forms themselves differ by a third (a call or push writes to the stack),
+ * a busy host shifts all by half.
  */
-#define NEAR_PERCENT	 160
 #define SEPARATE_PERCENT 200
+#define NEAR_TIMES	 3
 
 static uint64_t cpu_ns(void)
 {
@@ -43,20 +48,18 @@ static uint32_t time_calls(const struct form *form)
 	return (uint32_t)MIN(MAX(ns, (uint64_t)1), (uint64_t)UINT32_MAX);
 }
 
-/* base_ns: nop's time, 0 for nop itself. A form that is far from it needs no precision. */
-static uint32_t time_form(const struct form *form, uint32_t base_ns)
+static void time_forms(const struct form *forms, size_t n, uint32_t *best)
 {
-	uint32_t best = UINT32_MAX;
-	int round;
+	size_t i;
+	int pass;
 
-	form->call(); /* page faults, and probes the kernel optimises at the first hit */
-	form->call();
-	for (round = 0; round < ROUNDS; round++) {
-		best = MIN(best, time_calls(form));
-		if (base_ns && round && best / FAR_TIMES > base_ns)
-			break;
+	for (i = 0; i < n; i++) {
+		best[i] = UINT32_MAX;
+		forms[i].call(); /* page faults, and probes the kernel optimises at a hit */
 	}
-	return best;
+	for (pass = 0; pass < PASSES; pass++)
+		for (i = 0; i < n; i++)
+			best[i] = MIN(best[i], time_calls(&forms[i]));
 }
 
 /* Probes on all forms at once, one link where the kernel can. */
@@ -139,15 +142,17 @@ static int attach_forms(struct attached *a, const struct form *forms, size_t n)
 
 uint64_t calibrate_judge(const uint32_t *ns)
 {
-	uint64_t base = ns[INSN_NOP], mask = 0;
+	uint64_t nop = ns[INSN_NOP], stepped = ns[INSN_OTHER], mask = 0;
 	int class;
 
-	/* No clear gap: nothing is certain. */
-	if (!base || ns[INSN_OTHER] < base * SEPARATE_PERCENT / 100)
+	if (!nop || stepped < nop * SEPARATE_PERCENT / 100)
 		return 0;
-	for (class = INSN_NOP; class < INSN_CLASSES; class ++)
-		if (ns[class] && ns[class] <= base * NEAR_PERCENT / 100)
+	for (class = INSN_NOP; class < INSN_CLASSES; class ++) {
+		uint64_t t = ns[class];
+
+		if (t && t <= nop * NEAR_TIMES && t * t < nop * stepped)
 			mask |= 1ULL << class;
+	}
 	return mask;
 }
 
@@ -155,6 +160,7 @@ int calibrate_measure(struct calibration *ret)
 {
 	_cleanup_(attached_release) struct attached a = {.prog_fd = -1, .link_fd = -1};
 	struct calibration c = {0};
+	uint32_t best[FORMS_MAX];
 	size_t i, n;
 	const struct form *forms = calibrate_forms(&n);
 	int err;
@@ -166,11 +172,9 @@ int calibrate_measure(struct calibration *ret)
 	err = attach_forms(&a, forms, n);
 	if (err)
 		return err;
-	for (i = 0; i < n; i++) {
-		uint32_t ns = time_form(&forms[i], c.ns[INSN_NOP]);
-
-		c.ns[forms[i].class] = MAX(c.ns[forms[i].class], ns);
-	}
+	time_forms(forms, n, best);
+	for (i = 0; i < n; i++)
+		c.ns[forms[i].class] = MAX(c.ns[forms[i].class], best[i]);
 	c.emulated = calibrate_judge(c.ns);
 	*ret = c;
 	return 0;

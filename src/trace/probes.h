@@ -55,5 +55,7 @@ const char *const *probes_skipped_lines(const struct probes *p, size_t *ret_n);
 const char *const *probes_slow_lines(const struct probes *p, size_t *ret_n);
 /* Is this object an allocator library (other than libc), whose own mappings are not leaks? */
 bool probes_is_allocator(const struct probes *p, const struct object *o);
+/* Does this ELF address lie in a function that hands out or takes back blocks? */
+bool probes_is_allocating(const struct probes *p, const struct object *o, uint64_t vaddr);
 
 #endif

@@ -3,9 +3,13 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -33,13 +37,28 @@ static void wait_ms(void)
 
 static bool has_ended(struct harness *h)
 {
-	return h->pid <= 0 || waitpid(h->pid, &h->exit_status, WNOHANG) == h->pid;
+	if (!h->ended)
+		h->ended = waitpid(h->pid, &h->exit_status, WNOHANG) == h->pid;
+	return h->ended;
+}
+
+/* To the processor we are on, children too. */
+static void pin(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((size_t)sched_getcpu(), &set);
+	sched_setaffinity(0, sizeof(set), &set);
 }
 
 static int spawn(struct harness *h)
 {
+	sched_getaffinity(0, sizeof(h->cpus), &h->cpus);
 	char path[128];
 
+	if (h->one_cpu)
+		pin();
 	strcpy(h->dir, "/tmp/memtally-gt-XXXXXX");
 	if (!mkdtemp(h->dir))
 		return -errno;
@@ -53,6 +72,8 @@ static int spawn(struct harness *h)
 		execvp(h->argv[0], h->argv);
 		_exit(127);
 	}
+	/* Tables must follow mappings soon on a busy machine too, as in the real drain. */
+	setpriority(PRIO_PROCESS, 0, -20);
 	snprintf(path, sizeof(path), "%s/ready", h->dir);
 	while (access(path, F_OK)) {
 		if (has_ended(h))
@@ -66,15 +87,18 @@ static int update(struct harness *h)
 {
 	bool first = !h->updates++;
 	struct maps maps;
+	const struct unwind_slice none = {0};
 	uint32_t key = (uint32_t)h->pid;
 	int err = maps_read(h->pid, &maps);
 
 	if (err)
 		return err;
+	if (h->no_tables)
+		maps_deinit(&maps);
 	err = unwinder_update(h->unwinder, h->pid, &maps, first ? NULL : &h->slice, &h->slice);
 	maps_deinit(&maps);
-	if (!err && bpf_map__update_elem(h->skel->maps.slices, &key, sizeof(key), &h->slice,
-					 sizeof(h->slice), BPF_ANY))
+	if (!err && bpf_map__update_elem(h->skel->maps.slices, &key, sizeof(key),
+					 h->no_slice ? &none : &h->slice, sizeof(none), BPF_ANY))
 		err = -errno;
 	return err;
 }
@@ -93,9 +117,11 @@ static int load(struct harness *h)
 	if (!h->skel || !h->objects || !h->unwinder)
 		return -ENOMEM;
 	h->skel->rodata->unwind_cfg.mode = h->mode;
+	unwinder_configure(&h->skel->rodata->unwind_cfg, strcmp(h->program, "fault_enter"));
+	h->skel->rodata->stop_every = h->stop_every;
 	if (h->max_frames)
 		h->skel->rodata->unwind_cfg.max_frames = h->max_frames;
-	err = unwinder_prepare(h->unwinder, h->pid, &maps);
+	err = h->no_tables ? 0 : unwinder_prepare(h->unwinder, h->pid, &maps);
 	maps_deinit(&maps);
 	h->prepare_ns = clock_mono_ns() - start;
 	if (!err)
@@ -109,20 +135,32 @@ static int load(struct harness *h)
 	return err ? err : update(h);
 }
 
+static struct bpf_link *attach_uprobe(struct harness *h, struct bpf_program *prog,
+				      const char *function, bool at_return)
+{
+	LIBBPF_OPTS(bpf_uprobe_opts, opts, .func_name = function, .retprobe = at_return);
+
+	return bpf_program__attach_uprobe_opts(prog, h->pid, h->object, 0, &opts);
+}
+
 static int attach(struct harness *h)
 {
-	LIBBPF_OPTS(bpf_uprobe_opts, opts, .func_name = h->function);
 	struct bpf_program *prog = bpf_object__find_program_by_name(h->skel->obj, h->program);
 
 	if (!strcmp(h->program, "fault_enter"))
 		h->links[0] = bpf_program__attach(prog);
 	else
-		h->links[0] = bpf_program__attach_uprobe_opts(prog, -1, h->object, 0, &opts);
+		h->links[0] = attach_uprobe(h, prog, h->function, false);
 	if (!h->links[0])
 		return -errno;
 	if (h->follow_maps) {
 		h->links[1] = bpf_program__attach(h->skel->progs.mmap_exit);
 		if (!h->links[1])
+			return -errno;
+	}
+	if (h->hide) {
+		h->links[2] = attach_uprobe(h, h->skel->progs.nothing_exit, h->hide, true);
+		if (!h->links[2])
 			return -errno;
 	}
 	return 0;
@@ -192,11 +230,63 @@ int harness_run(struct harness *h)
 	return err;
 }
 
+static void remove_dir(const char *dir)
+{
+	struct dirent *e;
+	char path[512];
+	DIR *d = opendir(dir);
+
+	while (d && (e = readdir(d))) {
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		unlink(path);
+	}
+	if (d)
+		closedir(d);
+	rmdir(dir);
+}
+
 void harness_stop(struct harness *h)
 {
+	setpriority(PRIO_PROCESS, 0, 0);
+	sched_setaffinity(0, sizeof(h->cpus), &h->cpus);
 	for (size_t i = 0; i < ARRAY_SIZE(h->links); i++)
 		bpf_link__destroy(h->links[i]);
 	unwinder_free(h->unwinder);
 	objects_free(h->objects);
 	unwind_test_bpf__destroy(h->skel);
+	if (h->pid > 0 && !h->ended) {
+		kill(h->pid, SIGKILL);
+		waitpid(h->pid, NULL, 0);
+	}
+	if (h->dir[0])
+		remove_dir(h->dir);
+}
+
+uint64_t harness_stacks(const struct harness *h)
+{
+	uint64_t key, n = 0, *last = NULL;
+
+	while (!bpf_map_get_next_key(bpf_map__fd(h->skel->maps.stacks), last, &key)) {
+		last = &key;
+		n++;
+	}
+	return n;
+}
+
+uint64_t harness_run_ns(const struct harness *h, uint64_t *ret_runs)
+{
+	struct bpf_program *prog = bpf_object__find_program_by_name(h->skel->obj, h->program);
+	struct bpf_prog_info info = {0};
+	uint32_t len = sizeof(info);
+
+	*ret_runs = 0;
+	if (bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len) || !info.run_cnt)
+		return 0;
+	*ret_runs = info.run_cnt;
+	return info.run_time_ns / info.run_cnt;
+}
+
+const struct walk_totals *harness_totals(const struct harness *h)
+{
+	return (const struct walk_totals *)&h->skel->bss->totals;
 }

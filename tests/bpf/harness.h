@@ -6,6 +6,8 @@
 #ifndef MEMTALLY_TESTS_HARNESS_H
 #define MEMTALLY_TESTS_HARNESS_H
 
+#include <sched.h>
+
 #include "lib/lib.h"
 #include "trace/unwinder.h"
 #include "walk_record.h"
@@ -20,13 +22,20 @@ struct harness {
 	enum unwind_mode mode;
 	uint32_t max_frames; /* 0: UNWIND_MAX_FRAMES */
 	bool follow_maps;
+	bool no_slice;	     /* mappings stay unknown: the walk must ask the kernel */
+	bool no_tables;	     /* nor are the files compiled */
+	bool one_cpu;	     /* the drain preempts the program: tables always come in time */
+	uint32_t stop_every; /* every_enter: SIGSTOP after so many hits; 0: never */
+	const char *hide;    /* function of `object` that gets a uretprobe, or NULL */
 	int (*on_record)(void *arg, const struct walk_record *rec);
 	void *arg;
 
 	/* State and results. */
 	char dir[64];
+	cpu_set_t cpus;
 	pid_t pid;
 	int exit_status;
+	bool ended;
 	struct unwind_test_bpf *skel;
 	struct bpf_link *links[4];
 	struct objects *objects;
@@ -42,5 +51,11 @@ int harness_start(struct harness *h);
 /* Lets the program go and reads records until it has ended. 0 or -errno. */
 int harness_run(struct harness *h);
 void harness_stop(struct harness *h);
+
+/* Distinct stacks that count_enter met. */
+uint64_t harness_stacks(const struct harness *h);
+/* Mean run time of the attached program and its runs; needs BPF_STATS_RUN_TIME. */
+uint64_t harness_run_ns(const struct harness *h, uint64_t *ret_runs);
+const struct walk_totals *harness_totals(const struct harness *h);
 
 #endif

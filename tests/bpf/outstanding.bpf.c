@@ -10,7 +10,7 @@ long result;
 
 static __always_inline struct block_key input_key(void)
 {
-	return (struct block_key){ .address = input.address, .proc_key = input.proc_key };
+	return (struct block_key){.address = input.address, .proc_key = input.proc_key};
 }
 
 SEC("raw_tp/test")

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Programs of the walk's own tests: every stack to user space, or counted by hash. */
 #include "unwind.bpf.h"
-#include "../tests/bpf/walk_record.h"
+#include "walk_record.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
 const volatile bool leaf_is_return;
+const volatile __u32 stop_every; /* hits; lets another unwinder see the same stack */
+
+__u32 until_stop;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -71,6 +74,10 @@ static __always_inline void record_finish(struct walk_record *rec, const struct 
 	rec->head.status = w->status;
 	rec->head.flags = w->flags;
 	__sync_fetch_and_add(&totals.frames, w->n);
+	if (w->flags & WALK_FLAG_BUSY)
+		__sync_fetch_and_add(&totals.busy, 1);
+	if (w->flags & WALK_FLAG_NEW)
+		__sync_fetch_and_add(&totals.new_file, 1);
 	if (w->status < WALK_STATUSES)
 		__sync_fetch_and_add(&totals.status[w->status], 1);
 }
@@ -100,7 +107,10 @@ int every_enter(struct pt_regs *ctx)
 	walk_run(&w, rec->pcs);
 	record_finish(rec, &w);
 	rec->head.seq = PT_REGS_PARM1(ctx);
+	rec->head.stopped = stop_every && ++until_stop % stop_every == 0;
 	record_send(rec);
+	if (rec->head.stopped)
+		bpf_send_signal_thread(19); /* SIGSTOP */
 	NO_PRIVATE_STACK(ctx);
 	return 0;
 }
@@ -144,7 +154,6 @@ int stackid_enter(struct pt_regs *ctx)
 SEC("raw_tp/page_fault_user")
 int fault_enter(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct pt_regs *kregs = (struct pt_regs *)ctx->args[1];
 	struct unwind_slice slice;
 	struct walk_record *rec = record_get(&slice);
 	struct walk_regs regs = {};
@@ -153,6 +162,8 @@ int fault_enter(struct bpf_raw_tracepoint_args *ctx)
 	if (!rec)
 		return 0;
 #if !WALK_AARCH64
+	struct pt_regs *kregs = (struct pt_regs *)ctx->args[1];
+
 	regs.pc = BPF_CORE_READ(kregs, ip);
 	regs.sp = BPF_CORE_READ(kregs, sp);
 	regs.fp = BPF_CORE_READ(kregs, bp);
@@ -172,7 +183,6 @@ int fault_enter(struct bpf_raw_tracepoint_args *ctx)
 SEC("raw_tp/sys_exit")
 int mmap_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
 	__u64 id = bpf_get_current_pid_tgid();
 	struct walk_head rec = {};
 	__u32 pid = id >> 32;
@@ -180,6 +190,8 @@ int mmap_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (!bpf_map_lookup_elem(&slices, &pid))
 		return 0;
 #if !WALK_AARCH64
+	struct pt_regs *regs = (struct pt_regs *)ctx->args[0];
+
 	if (BPF_CORE_READ(regs, orig_ax) != 9 || !(BPF_CORE_READ(regs, dx) & 4))
 		return 0;
 #endif
@@ -187,5 +199,12 @@ int mmap_exit(struct bpf_raw_tracepoint_args *ctx)
 	rec.pid = pid;
 	if (bpf_ringbuf_output(&records, &rec, sizeof(rec), 0))
 		__sync_fetch_and_add(&totals.dropped, 1);
+	return 0;
+}
+
+/* Makes the kernel replace return addresses. */
+SEC("uretprobe")
+int nothing_exit(void *ctx)
+{
 	return 0;
 }

@@ -155,7 +155,8 @@ def test_dirtied_pages(everything):
     for block in ("4k", "16k", "128k", "1m"):
         n = found[f"write_new_{block}"][1]
         assert (n["dirties"], n["write_added"]) == (2048, 2048), (block, n)
-    assert found["overwrite_clean"][1]["write_added"] == 0
+    clean = found["overwrite_clean"][1]
+    assert clean["write_added"] <= clean["evicted"], "added though nothing was evicted"
     assert not wrong, "\n".join(wrong)
 
 

@@ -3,10 +3,11 @@
 import collections
 import math
 import re
+import subprocess
 
 import pytest
 from conftest import (FINE, INCOMPLETE, USAGE, assert_truth, frame_name, losses_of, memtally,
-                      rows_of, victim_path)
+                      rows_of, symbols_of, victim_path)
 
 def total(truth):
     return (sum(s["bytes"] for s in truth["sites"].values()),
@@ -205,9 +206,11 @@ def test_top(trace):
 @pytest.mark.parametrize("key,first", [("bytes", "big"), ("count", "many"), ("age", "aged")])
 def test_sort(victim, tally, key, first):
     v = victim("sorter-o2")
-    t = tally("-p", v.pid, "--sort", key).started()
+    t = tally("-p", v.pid, "--sort", key, "0.2").started()
     v.say()
     v.expect("aged")
+    t.wait_tick(lambda tick: tick.rows, "the aged blocks")  # ages differ by a report's time
+    t.wait_tick(lambda tick: tick.rows, "one more report")
     v.say()
     v.expect("grown")
     v.say()
@@ -403,10 +406,10 @@ def test_folded(tmp_path, where):
 
 # Allocators that only the user knows
 
-CUDA = {"--alloc": "libfakecuda.so:fakecudaMalloc(out,size)=0",
-        "--free": "libfakecuda.so:fakecudaFree(ptr)"}
-POOL = {"--alloc": "libfakecuda.so:pool_take(,count,size)",
-        "--free": "libfakecuda.so:pool_give(,ptr)"}
+CUDA = {"--alloc": "libfakecuda.so:fakecudaMalloc:size=arg2,ptr=*arg1",
+        "--free": "libfakecuda.so:fakecudaFree"}
+POOL = {"--alloc": "libfakecuda.so:pool_take:size=arg2*arg3",
+        "--free": "libfakecuda.so:pool_give:ptr=arg2"}
 
 
 def spec_args(*specs):
@@ -427,11 +430,27 @@ def test_custom_allocator_is_not_found_alone(trace):
     t.assert_clean()
 
 
-@pytest.mark.parametrize("spec", ["", ":", "nonsense", "libc.so.6:", "libc.so.6:malloc(",
-                                  "libc.so.6:malloc(size", "libc.so.6:malloc(size,size)",
-                                  "libc.so.6:malloc(bogus)", "a" * 5000])
+BAD_SPECS = ["", ":", "::", "nonsense", "libc.so.6:", "libc.so.6:malloc", "libc.so.6:malloc:",
+             "libc.so.6:malloc:size", "libc.so.6:malloc:size=", "libc.so.6:malloc:size=arg0",
+             "libc.so.6:malloc:size=arg7", "libc.so.6:malloc:size=arg11", "libc.so.6::size=arg1",
+             "libc.so.6:malloc:size=arg1,size=arg2", "libc.so.6:malloc:size=arg1,bogus=1",
+             "libc.so.6:malloc:size=arg1,ok=maybe", "libc.so.6:malloc:size=arg1*arg2*arg3",
+             "libc.so.6:malloc:size=*arg1", "libc.so.6:malloc:ptr=ret", "exe:0x:size=arg1",
+             "exe:0xfffffffffffffffff:size=arg1", "libc.so.6:malloc:size=arg1,", "a" * 5000]
+
+
+@pytest.mark.parametrize("spec", BAD_SPECS, ids=lambda s: s[:40] or "empty")
 def test_bad_spec(spec):
+    """Refused before anything is attached, and the line says what is wrong."""
     run = memtally("-p", "1", "--alloc", spec)
+    assert run.returncode == USAGE, run.stderr
+    assert len(run.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("spec", ["", ":", "x", "libc.so.6:free:ptr", "libc.so.6:free:ptr=ret",
+                                  "libc.so.6:free:size=arg1"])
+def test_bad_free_spec(spec):
+    run = memtally("-p", "1", "--free", spec)
     assert run.returncode == USAGE, run.stderr
     assert len(run.stderr.splitlines()) == 1
 
@@ -439,6 +458,28 @@ def test_bad_spec(spec):
 def test_spec_that_names_nothing(victim):
     """No such function in the object: an error, and it names both."""
     v = victim("custom-o2")
-    run = memtally("-p", v.pid, "--alloc", "libfakecuda.so:nosuchfunction(size)", "--duration", "1")
+    run = memtally("-p", v.pid, "--alloc", "libfakecuda.so:nosuchfunction:size=arg1", "--duration",
+                   "1")
     text = run.stderr.decode()
     assert run.returncode == 1 and "nosuchfunction" in text and "libfakecuda.so" in text, text
+
+
+STATIC_SPECS = {"malloc": "size=arg1", "calloc": "size=arg1*arg2", "realloc": "size=arg2,old=arg1",
+                "reallocarray": "size=arg2*arg3,old=arg1",
+                "posix_memalign": "size=arg3,ptr=*arg1", "memalign": "size=arg2"}
+
+
+def test_stripped_static_by_address(trace):
+    """Where no name is left, addresses from elsewhere do: here from the unstripped twin."""
+    twin, stripped = victim_path("eleven-static"), victim_path("eleven-static-stripped")
+    out = subprocess.run(["nm", str(twin)], stdout=subprocess.PIPE, check=True).stdout.decode()
+    address = {line.split()[2]: line.split()[0] for line in out.splitlines()
+               if len(line.split()) == 3}
+    assert address["memalign"] == address.get("aligned_alloc", address["memalign"])
+    options = ["--free", f"exe:0x{address['free']}"]
+    for name, what in STATIC_SPECS.items():
+        options += ["--alloc", f"exe:0x{address[name]}:{what}"]
+    t, truth, _ = trace(stripped.name, options=options, symbols=symbols_of(twin, stripped))
+    sites = {n: {**s, "kind": "custom"} for n, s in truth["sites"].items() if s["kind"] == "malloc"}
+    assert_truth(t.last, {"sites": sites})
+    t.assert_clean()

@@ -11,15 +11,21 @@ import subprocess
 
 import pytest
 from conftest import (INCOMPLETE, VICTIMS, assert_no_losses, assert_stacks_complete, assert_truth,
-                      build_id_of, frame_name, losses_of, rows_of, shared_library, symbols_of,
+                      build_id_of, drop_libgcc_tables, frame_name, losses_of, rows_of, shared_library, symbols_of,
                       victim_path)
 
 VARIANTS = ["o0", "o2fp", "o2"]
 PRELOADS = {"jemalloc": "libjemalloc.so.2", "tcmalloc": "libtcmalloc_minimal.so.4",
             "mimalloc": "libmimalloc.so.2"}
 
+# Debian builds mimalloc as C: its operator new aborts where it should throw, traced or not.
+THROWS = {"jemalloc": 1000, "tcmalloc": 1000, "mimalloc": 0}
+
 # musl's library has no unwind tables: behind its strdup no walk finds the caller.
 MUSL_BLIND = ("l8",)
+
+# jemalloc keeps its thread data in static TLS, which dlopen has little of by default.
+JEMALLOC_ENV = {"GLIBC_TUNABLES": "glibc.rtld.optional_static_tls=16384"}
 
 
 @pytest.mark.parametrize("shape", [*VARIANTS, "static", "nopie", "clang"])
@@ -131,11 +137,10 @@ def test_a_million_blocks(trace, small, large):
 
 
 def test_full_table_is_said(trace):
-    """Room for 1000 blocks: the rest is counted as lost, exit 3, the cure is named."""
+    """Room for 1000 blocks: the rest is counted as lost, exit 3."""
     t, truth, _ = trace("overflow-o2", "--small", "5000", "--large", "500", "--temporary", "3000",
                         options=["--max-blocks", "1000"])
     assert t.status == INCOMPLETE
-    assert "--max-blocks" in t.error_text
     lost = losses_of(t.last)
     assert any(lost.values())
     rows = {n: rows_of(t.last, s) for n, s in truth["sites"].items()}
@@ -187,6 +192,8 @@ def test_cpp(trace, shape):
     """Each user of operator new has a row of its own, and catching bad_alloc still works."""
     t, truth, v = trace(f"cpp-{shape}")
     assert (truth["caught"], truth["refused"]) == (1000, 1000)
+    if shape == "static":
+        drop_libgcc_tables(t.last)
     assert_truth(t.last, truth)
     assert_stacks_complete(t.last, truth)
     t.assert_clean()
@@ -221,8 +228,9 @@ def test_preloaded(trace, name, allocator, variant):
 def test_preloaded_cpp(trace, allocator):
     """operator new of these libraries does not pass through malloc, and it may throw."""
     env = {"LD_PRELOAD": shared_library(PRELOADS[allocator])}
-    t, truth, v = trace("cpp-o2", env=env)
-    assert (truth["caught"], truth["refused"]) == (1000, 1000)
+    throws = THROWS[allocator]
+    t, truth, v = trace("cpp-o2", "--throws", str(throws), env=env)
+    assert (truth["caught"], truth["refused"]) == (throws, throws)
     assert_truth(t.last, truth)
     t.assert_clean()
     assert v.finish() == 0
@@ -231,10 +239,29 @@ def test_preloaded_cpp(trace, allocator):
 @pytest.mark.parametrize("allocator", PRELOADS)
 def test_preloaded_from_start(tally, allocator, tmp_path):
     """Traced from its first instruction: what the allocator maps for itself is no leak."""
-    truth_file = tmp_path / "truth"
-    t = tally("--", "env", f"LD_PRELOAD={shared_library(PRELOADS[allocator])}",
-              victim_path("eleven-o2"), "--no-wait", "--truth", truth_file).wait()
-    truth = json.loads(truth_file.read_text().splitlines()[-1])
+    file = tmp_path / "truth"
+    t = tally("--", victim_path("eleven-o2"), "--no-wait", "--truth", file,
+              env={**os.environ, "LD_PRELOAD": shared_library(PRELOADS[allocator])}).wait()
+    truth = json.loads(file.read_text().splitlines()[-1])
+    # jemalloc and tcmalloc bring libstdc++, which makes a pool at its start
+    t.last.rows = [r for r in t.last.rows if "call_init" not in r.names]
+    assert_truth(t.last, truth)
+    t.assert_clean()
+
+
+@pytest.mark.parametrize("allocator", PRELOADS)
+def test_preloaded_by_env(tally, allocator, tmp_path):
+    """The usual command line: the library comes with an exec after the attach."""
+    file = tmp_path / "truth"
+    lib = shared_library(PRELOADS[allocator])
+    t = tally("-v", "--", "env", f"LD_PRELOAD={lib}", victim_path("eleven-o2"), "--truth", file,
+              stdin=subprocess.PIPE).started()
+    while not said(t.errors, lib):
+        pass
+    t.proc.stdin.write(b"go\n\n")
+    t.proc.stdin.flush()
+    t.wait()
+    truth = json.loads(file.read_text().splitlines()[-1])
     assert_truth(t.last, truth, only=False)
     own = {id(r) for s in truth["sites"].values() for r in rows_of(t.last, s)}
     strange = [r for r in t.last.rows if r.kind == "mmap" and id(r) not in own]
@@ -242,21 +269,27 @@ def test_preloaded_from_start(tally, allocator, tmp_path):
     t.assert_clean()
 
 
+def said(lines, path):
+    """Waits for a -v line that says this allocator is probed."""
+    line = lines.next()
+    assert line is not None, "memtally ended before it noticed the allocator"
+    return os.path.realpath(path).encode() in line or path.encode() in line
+
+
+@pytest.mark.parametrize("preload", [False, True], ids=["beside-glibc", "preloaded"])
 @pytest.mark.parametrize("variant", ["o0", "o2"])
-def test_jemalloc_api(trace, variant):
+def test_jemalloc_api(trace, variant, preload):
     lib = shared_library(PRELOADS["jemalloc"])
-    t, truth, _ = trace(f"jemalloc_api-{variant}", "--lib", lib)
-    sites = truth["sites"]
-    # xallocx() resizes in place what mallocx() made: the block may be charged to either call.
-    assert_truth(t.last, truth, rows_per_site={"xallocx": 2})
-    assert sum(r.bytes for r in rows_of(t.last, sites["xallocx"])) == sites["xallocx"]["bytes"]
+    env = {"LD_PRELOAD": lib} if preload else JEMALLOC_ENV
+    t, truth, _ = trace(f"jemalloc_api-{variant}", "--lib", lib, env=env)
+    assert_truth(t.last, truth)
     t.assert_clean()
 
 
 def test_jemalloc_loaded_late(victim, tally):
     """An allocator that comes by dlopen after the attach is noticed."""
     lib = shared_library(PRELOADS["jemalloc"])
-    v = victim("jemalloc_api-o2", "--lib", lib, "--late", "1")
+    v = victim("jemalloc_api-o2", "--lib", lib, "--late", "1", env=JEMALLOC_ENV)
     t = tally("-p", v.pid, "0.2").started()
     v.say()
     v.expect("poked")
@@ -273,7 +306,7 @@ def test_jemalloc_loaded_late(victim, tally):
     v.say("go")
     truth = v.expect("ready")
     t.stop()
-    assert_truth(t.last, truth, only=False, rows_per_site={"xallocx": 2})
+    assert_truth(t.last, truth, only=False)
     t.assert_clean()
 
 

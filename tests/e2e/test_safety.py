@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 import pytest
-from conftest import (DEADLINE, FINE, MEMTALLY, Tally, assert_truth, shared_library, victim_path,
+from conftest import (DEADLINE, FINE, MEMTALLY, Tally, assert_truth, drop_libgcc_tables, losses_of, shared_library, victim_path,
                       wait_until)
 
 
@@ -84,7 +84,7 @@ def test_attach_and_detach_again_and_again(victim):
             if v.proc.poll() is not None:
                 break
             t.stop()
-            assert t.status == FINE, t.error_text
+            assert t.status == FINE, (t.error_text, losses_of(t.last))
         finally:
             t.kill()
     v.expect("ready")
@@ -122,8 +122,8 @@ def test_two_tracers(victim, tally):
     b.assert_clean()
 
 
-@pytest.mark.parametrize("allocator", [None, "libjemalloc.so.2", "libtcmalloc_minimal.so.4",
-                                       "libmimalloc.so.2"])
+# not mimalloc: Debian builds it as C, its operator new aborts where it should throw
+@pytest.mark.parametrize("allocator", [None, "libjemalloc.so.2", "libtcmalloc_minimal.so.4"])
 @pytest.mark.parametrize("shape", ["o0", "o2", "static"])
 def test_bad_alloc_is_survived(victim, tally, shape, allocator):
     """Exceptions out of operator new, many thousand times, under the probes."""
@@ -135,6 +135,8 @@ def test_bad_alloc_is_survived(victim, tally, shape, allocator):
     truth = v.run()
     assert (truth["caught"], truth["refused"]) == (20000, 20000)
     t.stop()
+    if shape == "static":
+        drop_libgcc_tables(t.last)
     assert_truth(t.last, truth)
     assert v.finish() == 0
 

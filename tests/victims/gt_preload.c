@@ -34,7 +34,7 @@ static __thread int gt_inside __attribute__((tls_model("initial-exec")));
 
 __attribute__((noinline, visibility("default"))) void gt_probe(uint64_t seq)
 {
-	__asm__ volatile("" : : "r"(seq) : "memory");
+	__asm__ volatile("nop" : : "r"(seq) : "memory"); /* still inside when stopped */
 }
 
 static _Unwind_Reason_Code gt_frame(struct _Unwind_Context *ctx, void *arg)

@@ -56,14 +56,14 @@ NOINLINE static void rallocx_leaf(long n)
 }
 VICTIM_CHAIN(rallocx)
 
-/* Grows in place or not at all; says what the size is now. */
+/* Grows in place or not at all, told by the usable size. As with malloc, asked bytes count. */
 NOINLINE static void xallocx_leaf(long n)
 {
 	for (long i = 0; i < n; i++) {
 		void *p = je_mallocx(20000, 0);
 
 		OPAQUE(p);
-		xallocx_bytes += je_xallocx(p, 24000, 0, 0);
+		xallocx_bytes += je_xallocx(p, 24000, 0, 0) >= 24000 ? 24000 : 20000;
 	}
 	NO_TAIL_CALL();
 }
@@ -124,7 +124,7 @@ int main(int argc, char **argv)
 	dallocx_top(200);
 	victim_chain("mallocx", "malloc", 60000, 400);
 	victim_chain("rallocx", "malloc", 90000, 30);
-	victim_chain("xallocx", "malloc", xallocx_bytes, 25);
+	victim_chain("xallocx", "malloc", xallocx_bytes, 25); /* stays with its mallocx() */
 	victim_chain("dallocx", "malloc", 0, 0);
 	return victim_ready();
 }

@@ -15,6 +15,7 @@
 
 static char stacks[THREADS][STACK_BYTES] __attribute__((aligned(4096)));
 static pthread_barrier_t barrier;
+static long giants;
 
 static void *keep(void *p)
 {
@@ -59,6 +60,28 @@ NOINLINE static void resized_leaf(long n)
 	NO_TAIL_CALL();
 }
 VICTIM_CHAIN(resized)
+
+/*
+ * Two times 5 GiB is no overflow. Untouched, so it costs address space only (not calloc:
+ * tcmalloc would write it).
+ */
+NOINLINE static void giant_leaf(long n)
+{
+	size_t count = 2, bytes = 5UL << 30;
+
+	OPAQUE(count);
+	OPAQUE(bytes);
+	for (long i = 0; i < n; i++) {
+		void *p = reallocarray(NULL, count, bytes), *q = malloc(bytes);
+
+		OPAQUE(p);
+		OPAQUE(q);
+		giants += p != NULL; /* a small machine may refuse */
+		free(q);
+	}
+	NO_TAIL_CALL();
+}
+VICTIM_CHAIN(giant)
 
 NOINLINE static void freed_leaf(long n)
 {
@@ -112,12 +135,14 @@ int main(int argc, char **argv)
 	aligned_top(4);
 	resized_top(4);
 	freed_top(10);
+	giant_top(1);
 	run_threads();
 	victim_chain("large", "malloc", 100 * (200L << 10), 100);
 	victim_chain("zeroed", "malloc", 50 * (300L << 10), 50);
 	victim_chain("aligned", "malloc", 4 * (5L << 20), 4);
 	victim_chain("resized", "malloc", 4 * (12L << 20), 4);
 	victim_chain("freed", "malloc", 0, 0);
+	victim_chain("giant", "malloc", giants * 10 * (1L << 30), giants);
 	victim_chain("arena", "malloc", THREADS * 100L * 100, THREADS * 100L);
 	return victim_ready();
 }

@@ -79,7 +79,7 @@ noinline static int with_realigned(size_t n, int depth)
 
 	memset(p, 1, n);
 	for (size_t i = 0; i < 4; i++)
-		w[i] = (wide){ (double)n };
+		w[i] = (wide){(double)n};
 	if (depth)
 		r = with_realigned(n + 1, depth - 1);
 	else
@@ -97,7 +97,7 @@ noinline static int compare(const void *a, const void *b)
 
 noinline static void callbacks(void)
 {
-	int v[] = { 5, 3, 9, 1, 7, 2, 8 };
+	int v[] = {5, 3, 9, 1, 7, 2, 8};
 	void *root = NULL;
 
 	qsort(v, sizeof(v) / sizeof(*v), sizeof(*v), compare);
@@ -123,8 +123,8 @@ noinline static void on_signal(int sig)
 noinline static void signals(void)
 {
 	static char stack[65536];
-	stack_t ss = { .ss_sp = stack, .ss_size = sizeof(stack) };
-	struct sigaction sa = { .sa_handler = on_signal };
+	stack_t ss = {.ss_sp = stack, .ss_size = sizeof(stack)};
+	struct sigaction sa = {.sa_handler = on_signal};
 
 	sigaction(SIGUSR1, &sa, NULL);
 	raise(SIGUSR1);
