@@ -154,19 +154,25 @@ static __always_inline __u64 call_bytes(const struct call_args *args, struct io_
 	return args->a[2] < MAX_RW_COUNT ? args->a[2] : MAX_RW_COUNT;
 }
 
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
+
+/*
+ * The table of files is an array of pointers, which typed pointers cannot walk. Its entry
+ * is looked at as the only pointer to a file in a struct kiocb: a load, no helper call.
+ */
 static __always_inline struct file___pc *fd_file(struct task_struct___pc *task, __u32 fd)
 {
 	struct files_struct___pc *files = task->files;
 	struct fdtable___pc *fdt = files ? files->fdt : NULL;
-	struct file___pc *file = NULL;
+	struct kiocb___pc *entry;
 
 	if (!fdt || fd >= fdt->max_fds)
 		return NULL;
-	bpf_probe_read_kernel(&file, sizeof(file), fdt->fd + fd);
-	return file;
+	entry = (void *)fdt->fd + fd * sizeof(void *) -
+		bpf_core_field_offset(struct kiocb___pc, ki_filp);
+	entry = bpf_rdonly_cast(entry, bpf_core_type_id_kernel(struct kiocb___pc));
+	return entry->ki_filp;
 }
-
-extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
 
 /*
  * The file must be the one the event is about: a call may also cause events of another
@@ -181,7 +187,6 @@ static __always_inline void call_range(struct task_struct___pc *task, const stru
 
 	if (!f)
 		return;
-	f = bpf_rdonly_cast(f, bpf_core_type_id_kernel(struct file___pc));
 	if ((__u64)f->f_mapping != (__u64)mapping)
 		return;
 	c->pos = io.at_pos && args->a[3] != ~0ULL ? args->a[3] : f->f_pos;
@@ -206,7 +211,6 @@ static __always_inline void sendfile_start(struct task_struct___pc *task,
 
 	if (!f)
 		return;
-	f = bpf_rdonly_cast(f, bpf_core_type_id_kernel(struct file___pc));
 	if ((__u64)f->f_mapping != (__u64)mapping)
 		return;
 	if (!args->a[2])

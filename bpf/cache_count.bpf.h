@@ -63,7 +63,8 @@ struct {
 
 static __always_inline int cache_wanted(void)
 {
-	__u32 tgid = task_ids() >> 32;
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	__u32 tgid = cfg.pidns_ino ? task_ids() >> 32 : (__u32)task->tgid;
 
 	if (tgid == cfg.self_tgid)
 		return 0;

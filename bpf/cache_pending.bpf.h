@@ -20,7 +20,7 @@ const volatile struct cache_cfg cache_cfg;
 #define CHUNK_SHIFT  9
 #define CHUNK_WORDS  8
 #define PENDING_MAX  262144
-#define HINTS	     65536
+#define HINTS	     16384
 #define RANGE_CHUNKS (1 << 20)
 
 struct {
