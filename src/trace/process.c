@@ -221,6 +221,19 @@ static bool is_zombie(pid_t pid)
 	return end && (end[1] == ' ') && (end[2] == 'Z' || end[2] == 'X');
 }
 
+void processes_drop_ended(struct processes *p)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->v[i]->ended && !p->v[i]->in_report)
+			process_free(p->v[i]);
+		else
+			p->v[kept++] = p->v[i];
+	}
+	p->n = kept;
+}
+
 void process_will_run(struct process *p, const char *path)
 {
 	const char *slash = strrchr(path, '/');

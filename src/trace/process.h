@@ -26,6 +26,7 @@ struct process {
 	bool maps_changed; /* since the unwinder saw them last */
 	bool ended;	   /* exited, or replaced by exec */
 	bool replaced;	   /* by exec: its memory is gone, not leaked */
+	bool in_report;	   /* ended, but its stacks are still to be named */
 };
 
 struct processes;
@@ -55,6 +56,9 @@ int processes_fork(struct processes *p, const struct process *parent, pid_t pid,
 		   struct process **ret);
 /* Ends the image of pid and begins an empty one; comm as exec set it. 0 or -ENOMEM. */
 int processes_exec(struct processes *p, pid_t pid, const char *comm, struct process **ret);
+
+/* Frees what has ended and is not in_report. Pointers to other entries stay valid. */
+void processes_drop_ended(struct processes *p);
 
 /* Names a program that has not executed yet as it will be named. */
 void process_will_run(struct process *p, const char *path);

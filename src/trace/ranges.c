@@ -213,6 +213,14 @@ int ranges_remap(struct ranges *r, uint32_t tid, uint64_t start, uint64_t length
 	return err;
 }
 
+bool ranges_counted(const struct ranges *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (r->v[i].site != RANGE_UNCOUNTED)
+			return true;
+	return false;
+}
+
 size_t ranges_count(const struct ranges *r)
 {
 	return r->n;
