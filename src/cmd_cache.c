@@ -227,22 +227,21 @@ static int print_start(struct cache *c)
 
 		targets[i] = (struct view_target){p->pid, p->comm, p->exe};
 	}
-	return view_start(
-		c->view, &(struct view_start){
-				 .time_ns = clock_real_ns(),
-				 .version = MEMTALLY_VERSION,
-				 .kernel = uname(&u) ? "" : u.release,
-				 .method = "tracepoints",
-				 .spec = c->o->common.by == CACHE_BY_TOTAL ? &cachestat_spec : NULL,
-				 .cfg = c->o,
-				 .targets = targets,
-				 .n_targets = n,
-				 .found = found_lines,
-				 .n_found = ARRAY_SIZE(found_lines),
-				 .skipped = skipped_lines,
-				 .n_skipped = ARRAY_SIZE(skipped_lines),
-				 .map_bytes = c->map_bytes,
-			 });
+	return view_start(c->view, &(struct view_start){
+					   .time_ns = clock_real_ns(),
+					   .version = MEMTALLY_VERSION,
+					   .kernel = uname(&u) ? "" : u.release,
+					   .method = "tracepoints",
+					   .spec = c->spec,
+					   .cfg = c->o,
+					   .targets = targets,
+					   .n_targets = n,
+					   .found = found_lines,
+					   .n_found = ARRAY_SIZE(found_lines),
+					   .skipped = skipped_lines,
+					   .n_skipped = ARRAY_SIZE(skipped_lines),
+					   .map_bytes = c->map_bytes,
+				   });
 }
 
 static int print_end(struct cache *c)
@@ -312,9 +311,9 @@ static int run_traced(struct cache *c)
 	return err ? err : print_end(c);
 }
 
-static int run(const struct cache_opts *o, const char *command)
+static int run(const struct cache_opts *o, const struct opts_spec *spec)
 {
-	struct cache c = {.o = o, .command = command, .stats_fd = -1};
+	struct cache c = {.o = o, .spec = spec, .command = spec->command, .stats_fd = -1};
 	_cleanup_free_ char *msg = NULL;
 	int err;
 
@@ -336,12 +335,12 @@ static int run(const struct cache_opts *o, const char *command)
 
 static int run_stat(const void *cfg)
 {
-	return run(cfg, "cachestat");
+	return run(cfg, &cachestat_spec);
 }
 
 static int run_top(const void *cfg)
 {
-	return run(cfg, "cachetop");
+	return run(cfg, &cachetop_spec);
 }
 
 const struct command cmd_cachestat = {

@@ -50,6 +50,7 @@ struct cache_table {
 
 struct cache {
 	const struct cache_opts *o;
+	const struct opts_spec *spec;
 	const char *command;
 	enum cache_by by;
 	struct cache_bpf *bpf;

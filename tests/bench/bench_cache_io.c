@@ -11,6 +11,7 @@
 #include "lib/lib.h"
 
 #define PAGES 4096
+#define BLOCK (1 << 20) /* written at once: large folios, where a read is cheapest */
 #define CALLS 20000
 
 static char page[4096], block[BLOCK];

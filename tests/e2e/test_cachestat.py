@@ -209,6 +209,8 @@ def test_one_process(disk, command):
     n = tally.rows[victim.pid]
     assert read_split(n) == totals(truth, "cold_4k", "warm_128k")
     assert tally.comms[victim.pid] == "cachefiles"
+    assert tally.start["options"]["by"] == "process"
+    assert tally.start["targets"][0]["pid"] == victim.pid
     assert tally.rows["total"] == n
 
 
