@@ -107,7 +107,9 @@ int BPF_PROG(cache_delete, struct folio___pc *folio)
 
 struct direct {
 	struct cache_key key;
-	__u32 wanted, write;
+	__u32 wanted;
+	__u8 write, at_end; /* at_end: reads nothing, so has no end event */
+	__u16 pad;
 };
 
 /*
@@ -129,7 +131,12 @@ int BPF_PROG(cache_direct_begin, struct kiocb___pc *iocb, struct iov_iter___pc *
 	/* Not ki_flags: IOCB_WRITE is not set by write(2). */
 	struct direct d = {.write = iter->data_source};
 	__u64 id = (__u64)iocb;
+	struct direct *old;
 
+	d.at_end = !d.write && iocb->ki_pos >= host->i_size;
+	old = bpf_map_lookup_elem(&directs, &id);
+	if (old && old->wanted && !old->at_end)
+		cache_count(CACHE_STAT_DIRECT_UNENDED, 1);
 	d.wanted = cache_wanted();
 	if (cache_cfg.by != CACHE_BY_TOTAL)
 		row_key(host, &d.key);

@@ -90,6 +90,7 @@ struct task_struct___pc {
 
 struct kiocb___pc {
 	struct file___pc *ki_filp;
+	s64 ki_pos;
 };
 
 struct iov_iter___pc {

@@ -54,6 +54,7 @@ enum cache_stat {
 	CACHE_STAT_THREADS_FULL,
 	CACHE_STAT_DIRECT_FULL,
 	CACHE_STAT_PATHS_LOST,
+	CACHE_STAT_DIRECT_UNENDED, /* direct I/O whose end was not seen: bytes missing */
 	CACHE_STAT_COUNT,
 };
 

@@ -210,6 +210,10 @@ static const struct loss cache_losses[CACHE_STAT_COUNT] = {
 	[CACHE_STAT_DIRECT_FULL] = {"direct_full", 0,
 				    "direct I/O requests not noted: the table is full",
 				    "restrict the targets"},
+	[CACHE_STAT_DIRECT_UNENDED] =
+		{"direct_unended", 0,
+		 "direct I/O requests whose end had no event: their bytes are missing",
+		 "repeat, on a machine less busy"},
 	[CACHE_STAT_PATHS_LOST] = {"paths_lost", 0, "files without a name: the ring was full",
 				   "give memtally more CPU"},
 };

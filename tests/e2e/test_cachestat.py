@@ -13,8 +13,8 @@ import subprocess
 
 import pytest
 
-from conftest import (DEADLINE, FINE, FAILURE, MEMTALLY, USAGE, Lines, Victim, memtally,
-                      victim_path)
+from conftest import (DEADLINE, FAILURE, FINE, INCOMPLETE, MEMTALLY, USAGE, Lines, Victim,
+                      memtally, victim_path)
 
 PAGES = 4097
 SUMS = ("accesses", "hits", "misses", "readahead", "dirties", "evicted", "added",
@@ -79,7 +79,11 @@ class CacheTally:
     def assert_clean(self):
         lost = {k: v for k, v in self.losses.items()
                 if k not in ("type", "command", "time", "tick") and v}
-        assert not lost and self.status == FINE, (lost, self.status, self.stderr())
+        # Now and then, on a busy machine, the kernel ends direct I/O without an event. It is
+        # said, and tests of direct I/O are then skipped.
+        unended = lost.pop("direct_unended", 0)
+        status = INCOMPLETE if unended else FINE
+        assert not lost and self.status == status, (lost, self.status, self.stderr())
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +137,9 @@ def test_reads_are_exact(everything):
 
 def test_direct_io_is_apart(everything):
     """O_DIRECT: every byte in DIRECT, also of aio and io_uring, and not one page."""
-    found, _ = everything
+    found, tally = everything
+    if tally.losses["direct_unended"]:
+        pytest.skip(f"the kernel gave no end event, as said: {tally.losses}")
     wrong = []
     for name, (truth, n, _) in found.items():
         got = (n["direct_read_bytes"], n["direct_write_bytes"])
@@ -362,6 +368,8 @@ def fio(directory, *options):
     out = subprocess.run(["fio", *args], check=True, stdout=subprocess.PIPE).stdout.decode()
     tally.stop()
     tally.assert_clean()
+    if "--direct=1" in options and tally.losses["direct_unended"]:
+        pytest.skip(f"the kernel gave no end event, as said: {tally.losses}")
     job = json.loads(out[out.index("{"):])["jobs"][0]
     rows = [tally.rows[k] for k, p in tally.paths.items() if p.startswith(str(directory))]
     total = collections.Counter()
