@@ -29,5 +29,6 @@ struct command {
 };
 
 extern const struct command cmd_leak, cmd_faults, cmd_features;
+extern const struct command cmd_cachestat, cmd_cachetop, cmd_resident;
 
 #endif

@@ -13,6 +13,9 @@
 static const struct command *const commands[] = {
 	&cmd_leak,
 	&cmd_faults,
+	&cmd_cachestat,
+	&cmd_cachetop,
+	&cmd_resident,
 	&cmd_features,
 };
 

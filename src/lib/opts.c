@@ -116,10 +116,16 @@ static int operands_take(const struct opts_spec *s, poptContext popt, void *cfg,
 		{.name = "COUNT", .type = OPT_U64, .offset = s->count_offset, .min = 1},
 	};
 	size_t n = s->takes_interval ? ARRAY_SIZE(rows) : 0;
+	const struct opt list = {.name = s->operands, .type = OPT_LIST};
 	const char *text;
 	int err = 0;
 
 	for (size_t i = 0; !err && (text = poptGetArg(popt)); i++) {
+		if (s->operands) {
+			err = opt_value_take(&list, text, (char *)cfg + s->operands_offset,
+					     ret_msg);
+			continue;
+		}
 		if (i >= n)
 			return opts_fail(-EINVAL, ret_msg, "unexpected argument '%s'%s", text,
 					 s->takes_program ? "; a program goes behind '--'" : "");
@@ -181,6 +187,8 @@ void opts_deinit(const struct opts_spec *s, void *cfg)
 
 		opt_value_free(o, opt_field(g, o, cfg));
 	}
+	if (s->operands)
+		opt_value_free(&(struct opt){.type = OPT_LIST}, (char *)cfg + s->operands_offset);
 	memset(cfg, 0, s->config_size);
 }
 

@@ -75,6 +75,9 @@ struct opts_spec {
 	bool takes_interval, takes_program;
 	size_t interval_offset; /* uint64_t, nanoseconds */
 	size_t count_offset;	/* uint64_t */
+	/* Operands of a command without INTERVAL: their name in --help ("FILE..."), or NULL. */
+	const char *operands;
+	size_t operands_offset; /* struct opt_list */
 	size_t program_offset;	/* char **: NULL-terminated, points into argv; NULL without "--" */
 	/*
 	 * Rules between options: 0, or -EINVAL with *ret_msg set (malloc'ed, one line

@@ -104,9 +104,12 @@ int opts_help(const struct opts_spec *s, FILE *out)
 	static const struct opt help = OPT_ROW("help", 'h', OPT_FLAG, 0, NULL, "Print this page");
 	int column = label_column(s), err = 0;
 
-	fprintf(out, "Usage: memtally %s [OPTIONS]%s%s\n%s\n", s->command,
-		s->takes_interval ? " [INTERVAL [COUNT]]" : "",
-		s->takes_program ? " [-- PROGRAM ARG...]" : "", s->summary);
+	fprintf(out, "Usage: memtally %s [OPTIONS]%s%s%s\n%s\n", s->command,
+		s->operands	    ? " "
+		: s->takes_interval ? " [INTERVAL [COUNT]]"
+				    : "",
+		s->operands ? s->operands : "", s->takes_program ? " [-- PROGRAM ARG...]" : "",
+		s->summary);
 	for (const struct opt_group *const *g = s->groups; *g && !err; g++) {
 		fprintf(out, "\n%s:\n", (*g)->title);
 		for (size_t i = 0; i < (*g)->n && !err; i++)

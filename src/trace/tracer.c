@@ -190,7 +190,7 @@ int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_obj
 	int err;
 
 	t->maps = *maps;
-	t->bound = true;
+	t->bound = obj != NULL;
 	t->start_ns = clock_mono_ns();
 	t->ring = ring_buffer__new(maps->events, watch_on_record, t, NULL);
 	if (!t->ring)
@@ -199,7 +199,7 @@ int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_obj
 	err = loop_add_signals(t->loop, end_on_signal, t);
 	if (!err)
 		err = raws_open(t);
-	if (!err)
+	if (!err && obj)
 		err = unwinder_publish(t->unwinder, obj);
 	if (!err)
 		err = bind_cgroup(t);

@@ -25,6 +25,11 @@ struct tracer_config {
 	const int *pids;
 	size_t n_pids;
 	bool follow, all;
+	/*
+	 * What is counted belongs to the machine: no process is known here or to the BPF side,
+	 * and the run ends by time, by count or by a signal. Without targets only.
+	 */
+	bool machine;
 	const char *cgroup;   /* path of a cgroup v2 directory, or NULL */
 	char *const *program; /* NULL-terminated, or NULL */
 	uint64_t interval_ns; /* 0: one report at the end */
@@ -73,7 +78,7 @@ int tracer_add_timer(struct tracer *t, const struct loop_timer *timer, int (*fn)
 
 int tracer_scan(struct tracer *t);
 struct bpf_object;
-/* obj: loaded; its unwind tables are filled. */
+/* obj: loaded; its unwind tables are filled. NULL: the command takes no stacks. */
 int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_object *obj);
 /* 0 at a regular end; -errno. The exec of a program that can't be started: its -errno. */
 int tracer_run(struct tracer *t);

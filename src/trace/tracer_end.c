@@ -24,7 +24,7 @@ static int report(struct tracer *t, bool last)
 
 static bool ends_by_itself(const struct tracer *t)
 {
-	return !t->cfg.all && !t->cfg.cgroup;
+	return !t->cfg.all && !t->cfg.cgroup && !t->cfg.machine;
 }
 
 static int process_ended(struct tracer *t, pid_t pid)

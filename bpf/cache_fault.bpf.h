@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* cache_fault.bpf.h - page faults on mapped files: one access each. */
+#ifndef CACHE_FAULT_BPF_H
+#define CACHE_FAULT_BPF_H
+
+#include "cache_read.bpf.h"
+
+static __always_inline void fault_begin(void)
+{
+	struct cache_thread *t;
+
+	t = bpf_task_storage_get(&cache_threads, bpf_get_current_task_btf(), 0, 0);
+	if (t)
+		t->f_counted = 0;
+}
+
+SEC("tp_btf/page_fault_user")
+int BPF_PROG(cache_fault_user)
+{
+	fault_begin();
+	return 0;
+}
+
+SEC("tp_btf/page_fault_kernel")
+int BPF_PROG(cache_fault_kernel)
+{
+	fault_begin();
+	return 0;
+}
+
+SEC("tp_btf/mm_filemap_map_pages")
+int BPF_PROG(cache_map_pages, struct address_space___pc *mapping, unsigned long start,
+	     unsigned long end)
+{
+	struct cache_thread *t = cache_thread();
+	struct cache_counters *n;
+	struct pending_key file;
+	__u64 taken;
+
+	if (!t || end < start)
+		return 0;
+	pending_file(mapping->host, &file);
+	taken = pending_take(&file, start, end + 1);
+	if (t->f_counted && t->f_map == (__u64)mapping &&
+	    (t->f_kind == FAULT_MAP ? t->f_start == start : start <= t->f_idx && t->f_idx <= end))
+		return 0;
+	t->f_counted = 1;
+	t->f_kind = FAULT_MAP;
+	t->f_map = (__u64)mapping;
+	t->f_start = start;
+	t->f_missed = 0;
+	t->f_was_ra = taken > 0;
+	n = counters_of(mapping->host);
+	if (taken)
+		CHARGE(n, map_ra, 1);
+	else
+		CHARGE(n, map_hits, 1);
+	return 0;
+}
+
+/* The access was taken for a hit or a read-ahead by the other one's evidence. */
+static __always_inline void fault_correct(struct cache_thread *t, struct cache_counters *n, __u8 ra)
+{
+	if (ra == t->f_was_ra)
+		return;
+	CHARGE(n, map_ra, ra ? 1 : -1);
+	CHARGE(n, map_hits, ra ? -1 : 1);
+	t->f_was_ra = ra;
+}
+
+SEC("tp_btf/mm_filemap_fault")
+int BPF_PROG(cache_fault, struct address_space___pc *mapping, unsigned long index)
+{
+	struct cache_thread *t = cache_thread();
+	struct cache_counters *n;
+	struct pending_key file;
+	int same;
+
+	if (!t)
+		return 0;
+	same = t->f_counted && t->f_map == (__u64)mapping;
+	if (same && t->f_kind == FAULT_FAULT && t->f_idx == index)
+		return 0;
+	n = counters_of(mapping->host);
+	if (!same || t->f_kind != FAULT_MAP) {
+		CHARGE(n, map_hits, 1);
+		t->f_was_ra = 0;
+	}
+	pending_file(mapping->host, &file);
+	fault_correct(t, n, pending_take(&file, index, index + 1) > 0);
+	t->f_counted = 1;
+	t->f_map = (__u64)mapping;
+	t->f_kind = FAULT_FAULT;
+	t->f_idx = index;
+	t->f_missed = 0;
+	return 0;
+}
+
+#endif

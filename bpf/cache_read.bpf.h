@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cache_read.bpf.h - a thread's state, and what adds and get_pages events mean to the call
+ * that causes them.
+ */
+#ifndef CACHE_READ_BPF_H
+#define CACHE_READ_BPF_H
+
+#include "cache_call.bpf.h"
+#include "cache_count.bpf.h"
+
+enum call_state { CALL_NONE, CALL_OPEN, CALL_DONE, CALL_UNKNOWN };
+enum fault_kind { FAULT_MAP, FAULT_FAULT };
+
+struct cache_thread {
+	/* the call: [start, end) of it is accounted (DONE), or will be (OPEN) */
+	__u64 c_map, c_id, c_pos, c_start, c_end, c_last, c_miss;
+	/* pages added by a call whose range is not known, since its last accounting */
+	__u64 p_map, p_id, p_lo, p_hi;
+	/* the page fault */
+	__u64 f_map, f_idx, f_start;
+	__u32 c_state;
+	__u8 f_kind, f_counted, f_missed, f_was_ra;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct cache_thread);
+} cache_threads SEC(".maps");
+
+static __always_inline struct cache_thread *cache_thread(void)
+{
+	struct cache_thread *t;
+
+	t = bpf_task_storage_get(&cache_threads, bpf_get_current_task_btf(), 0,
+				 BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!t)
+		cache_count(CACHE_STAT_THREADS_FULL, 1);
+	return t;
+}
+
+static __always_inline __u64 overlap(__u64 lo, __u64 hi, __u64 start, __u64 end)
+{
+	__u64 from = lo > start ? lo : start;
+	__u64 to = hi < end ? hi : end;
+
+	return to > from ? to - from : 0;
+}
+
+/* Base pages of a folio. */
+static __always_inline __u64 folio_pages(struct folio___pc *f)
+{
+	__u64 flags = 0;
+
+	bpf_probe_read_kernel(&flags, sizeof(flags), f);
+	if (!(flags & 1ULL << bpf_core_enum_value(enum pageflags___pc, PG_head___pc)))
+		return 1;
+	return 1ULL << (f->_flags_1 & 31);
+}
+
+/* ---- adds ---- */
+
+struct folio_range {
+	__u64 map, lo, hi;
+	__u64 skip_lo, skip_hi; /* pages that are in use by the call that adds them */
+};
+
+static __always_inline void pending_add(const struct pending_key *file, const struct folio_range *r)
+{
+	struct pending_walk p = {.key = *file, .op = PENDING_SET, .lo = r->lo, .hi = r->skip_lo};
+
+	pending_do(&p);
+	p.lo = r->skip_hi;
+	p.hi = r->hi;
+	pending_do(&p);
+}
+
+static __always_inline void range_skip(struct folio_range *r, __u64 start, __u64 end)
+{
+	r->skip_lo = r->lo > start ? r->lo : start;
+	r->skip_hi = r->hi < end ? r->hi : end;
+}
+
+/* True if this is the page the current fault waits for: its access is a miss. */
+static __always_inline int add_in_fault(struct cache_thread *t, struct cache_counters *n,
+					struct folio_range *r)
+{
+	if (!t->f_counted || t->f_kind != FAULT_FAULT || t->f_map != r->map || t->f_missed ||
+	    t->f_idx < r->lo || t->f_idx >= r->hi)
+		return 0;
+	t->f_missed = 1;
+	CHARGE(n, map_misses, 1);
+	if (t->f_was_ra)
+		CHARGE(n, map_ra, -1);
+	else
+		CHARGE(n, map_hits, -1);
+	range_skip(r, t->f_idx, t->f_idx + 1);
+	return 1;
+}
+
+static __always_inline void call_open(struct cache_thread *t, __u64 map, const struct call_now *c)
+{
+	if (t->c_state != CALL_NONE && t->c_state != CALL_UNKNOWN && t->c_map == map &&
+	    t->c_id == c->id && t->c_pos == c->pos)
+		return;
+	t->c_map = map;
+	t->c_id = c->id;
+	t->c_pos = c->pos;
+	t->c_start = c->start;
+	t->c_end = c->end;
+	t->c_miss = 0;
+	t->c_state = CALL_OPEN;
+}
+
+static __always_inline void add_in_read(struct cache_thread *t, struct cache_counters *n,
+					struct folio_range *r, const struct call_now *c)
+{
+	__u64 x;
+
+	call_open(t, r->map, c);
+	x = overlap(r->lo, r->hi, t->c_start, t->c_end);
+	if (!x)
+		return;
+	if (t->c_state == CALL_DONE) {
+		CHARGE(n, read_misses, x);
+		CHARGE(n, read_hits, -x);
+	} else {
+		t->c_miss += x;
+	}
+	range_skip(r, t->c_start, t->c_end);
+}
+
+/*
+ * The pages are pending until get_pages tells the range. Those in the part that is
+ * accounted already are misses at once; those outside are remembered as one range from the
+ * first to the last: pages of an earlier read-ahead between two of them count as misses.
+ */
+static __always_inline void add_in_unknown(struct cache_thread *t, struct cache_counters *n,
+					   struct folio_range *r, const struct call_now *c)
+{
+	if (t->c_state == CALL_UNKNOWN && t->c_map == r->map && t->c_id == c->id) {
+		__u64 x = overlap(r->lo, r->hi, t->c_start, t->c_end);
+
+		if (x) {
+			CHARGE(n, read_misses, x);
+			CHARGE(n, read_hits, -x);
+			range_skip(r, t->c_start, t->c_end);
+			return;
+		}
+	}
+	if (t->p_map != r->map || t->p_id != c->id || t->p_lo >= t->p_hi) {
+		t->p_map = r->map;
+		t->p_id = c->id;
+		t->p_lo = r->lo;
+		t->p_hi = r->hi;
+		return;
+	}
+	t->p_lo = r->lo < t->p_lo ? r->lo : t->p_lo;
+	t->p_hi = r->hi > t->p_hi ? r->hi : t->p_hi;
+}
+
+static __always_inline void add_in_call(struct cache_thread *t, struct cache_counters *n,
+					struct folio_range *r, struct address_space___pc *mapping)
+{
+	struct call_now c;
+
+	call_now(mapping, &c);
+	if (c.known && c.kind == IO_READ) {
+		add_in_read(t, n, r, &c);
+	} else if (c.known) {
+		__u64 x = overlap(r->lo, r->hi, c.start, c.end);
+
+		CHARGE(n, write_added, x);
+		if (x)
+			range_skip(r, c.start, c.end);
+	} else {
+		add_in_unknown(t, n, r, &c);
+	}
+}
+
+/* ---- reads ---- */
+
+static __always_inline void read_known(struct cache_thread *t, struct address_space___pc *mapping,
+				       const struct call_now *c)
+{
+	struct cache_counters *n;
+	struct pending_key file;
+	__u64 ra;
+
+	call_open(t, (__u64)mapping, c);
+	if (t->c_state == CALL_DONE)
+		return;
+	t->c_state = CALL_DONE;
+	pending_file(mapping->host, &file);
+	ra = pending_take(&file, t->c_start, t->c_end);
+	n = counters_of(mapping->host);
+	CHARGE(n, read_ra, ra);
+	CHARGE(n, read_misses, t->c_miss);
+	CHARGE(n, read_hits, t->c_end - t->c_start - ra - t->c_miss);
+}
+
+/* Pages [lo, hi), of which the remembered adds of this very call are misses. */
+static __always_inline void read_account(struct cache_thread *t, struct address_space___pc *mapping,
+					 const struct call_now *c, __u64 lo, __u64 hi)
+{
+	struct cache_counters *n = counters_of(mapping->host);
+	struct pending_key file;
+	__u64 taken, miss = 0;
+
+	pending_file(mapping->host, &file);
+	taken = pending_take(&file, lo, hi);
+	if (t->p_map == (__u64)mapping && t->p_id == c->id)
+		miss = overlap(t->p_lo, t->p_hi, lo, hi);
+	if (miss > taken)
+		miss = taken;
+	t->p_map = 0;
+	CHARGE(n, read_misses, miss);
+	CHARGE(n, read_ra, taken - miss);
+	CHARGE(n, read_hits, hi - lo - taken);
+}
+
+/*
+ * Where a request whose event says [index, last] goes on; past `last` if its pages are
+ * accounted already. Batches of one request all end at the same page. sendfile and splice
+ * read pipe by pipe, each piece beginning where the last one ended: in its last page, if
+ * unaligned. A batch whose last page was still in flight had no event: what sendfile left
+ * behind since is made up for here.
+ */
+static __always_inline __u64 read_from(const struct cache_thread *t, __u64 map,
+				       const struct call_now *c, __u64 index, __u64 last)
+{
+	int same = t->c_state == CALL_UNKNOWN && t->c_map == map && t->c_id == c->id;
+
+	if (c->kind == IO_SENDFILE)
+		return same ? t->c_end : c->start < index ? c->start : index;
+	if (!same || index <= t->c_start || index > t->c_end)
+		return index;
+	if (t->c_last == last)
+		return last + 1;
+	return c->kind == IO_SPLICE ? t->c_end : index;
+}
+
+static __always_inline void read_unknown(struct cache_thread *t, struct address_space___pc *mapping,
+					 const struct call_now *c, __u64 index, __u64 last)
+{
+	__u64 size = mapping->host->i_size, end = last + 1;
+	__u64 lo = read_from(t, (__u64)mapping, c, index, last);
+
+	if (!size)
+		return;
+	size = ((size - 1) >> cache_cfg.page_shift) + 1;
+	if (end > size)
+		end = size;
+	if (end <= lo)
+		return;
+	read_account(t, mapping, c, lo, end);
+	t->c_map = (__u64)mapping;
+	t->c_id = c->id;
+	t->c_pos = ~0ULL;
+	t->c_start = lo < index ? lo : index;
+	t->c_end = end;
+	t->c_last = last;
+	t->c_state = CALL_UNKNOWN;
+}
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cache_types.bpf.h - the kernel's types around the page cache, only the fields read. They
+ * are read straight through typed pointers (tp_btf arguments), which the verifier turns
+ * into loads that cannot fault: no helper calls on the way of a warm read.
+ */
+#ifndef CACHE_TYPES_BPF_H
+#define CACHE_TYPES_BPF_H
+
+#include "vmlinux.h"
+
+#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+#endif
+
+struct hlist_node___pc {
+	struct hlist_node___pc *next;
+};
+
+struct hlist_head___pc {
+	struct hlist_node___pc *first;
+};
+
+struct qstr___pc {
+	const unsigned char *name;
+};
+
+struct dentry___pc {
+	struct dentry___pc *d_parent;
+	struct qstr___pc d_name;
+	struct hlist_node___pc d_u;
+};
+
+struct super_block___pc {
+	u32 s_dev;
+};
+
+struct inode___pc {
+	u16 i_mode;
+	u32 i_rdev;
+	struct super_block___pc *i_sb;
+	unsigned long i_ino;
+	s64 i_size;
+	struct hlist_head___pc i_dentry;
+};
+
+struct address_space___pc {
+	struct inode___pc *host;
+};
+
+/* The first word is the flags; its type changed in v6.18 (53fbef56e07d), so it has no name. */
+struct folio___pc {
+	struct address_space___pc *mapping;
+	unsigned long index;
+	unsigned long _flags_1; /* the low byte is the order, if PG_head is set */
+};
+
+enum pageflags___pc { PG_head___pc = 0x7fffffff };
+
+typedef long ssize_t;
+
+struct file___pc {
+	struct address_space___pc *f_mapping;
+	s64 f_pos;
+};
+
+struct fdtable___pc {
+	unsigned int max_fds;
+	struct file___pc **fd;
+};
+
+struct files_struct___pc {
+	struct fdtable___pc *fdt;
+};
+
+struct task_io_accounting___pc {
+	u64 syscr, syscw;
+};
+
+struct thread_info___pc {
+	u32 status;
+};
+
+struct task_struct___pc {
+	struct thread_info___pc thread_info;
+	unsigned int flags;
+	struct files_struct___pc *files;
+	struct task_io_accounting___pc ioac;
+};
+
+struct kiocb___pc {
+	struct file___pc *ki_filp;
+	s64 ki_pos;
+};
+
+struct iov_iter___pc {
+	bool data_source; /* memory is the source: a write */
+};
+
+#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
+#pragma clang attribute pop
+#endif
+
+struct user_iovec {
+	u64 base, len;
+};
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cmd_cache.h - `memtally cachestat` and `cachetop`: two rows of options, one collection.
+ * cmd_cache.c runs it, cache_opts.c has the options, cache_rows.c reads the counters,
+ * cache_paths.c names files, cache_print.c writes.
+ */
+#ifndef MEMTALLY_CMD_CACHE_H
+#define MEMTALLY_CMD_CACHE_H
+
+#include "cache_abi.h"
+#include "lib/opts_common.h"
+#include "lib/snapshot.h"
+#include "trace/tracer.h"
+#include "view/view.h"
+
+enum cache_sort {
+	CACHE_SORT_ACCESSES,
+	CACHE_SORT_HITS,
+	CACHE_SORT_MISSES,
+	CACHE_SORT_RA,
+	CACHE_SORT_DIRTIES,
+	CACHE_SORT_DIRECT,
+};
+
+enum cache_method { CACHE_METHOD_AUTO, CACHE_METHOD_TRACEPOINTS };
+
+struct cache_opts {
+	struct common_opts common; /* sort: enum cache_sort, by: enum cache_by */
+	bool timestamps;
+	int method;
+};
+
+extern const struct opts_spec cachestat_spec, cachetop_spec;
+
+struct cache_bpf;
+struct cache_paths;
+
+/* Counters of one row: since the last report, and since the start. */
+struct cache_entry {
+	struct cache_key key;
+	struct cache_counters n;     /* of this tick, differences */
+	struct cache_counters total; /* since the start */
+};
+
+struct cache_table {
+	struct cache_entry *v;
+	size_t n, cap;
+	uint64_t reads;
+};
+
+struct cache {
+	const struct cache_opts *o;
+	const struct opts_spec *spec;
+	const char *command;
+	enum cache_by by;
+	struct cache_bpf *bpf;
+	struct tracer *tracer;
+	struct view *view;
+	struct cache_paths *paths;
+	struct cache_table table;
+	int stats_fd;
+	uint64_t map_bytes, ticks, end_ns;
+	bool incomplete;
+};
+
+/*
+ * Reads the counters of every row; `n` of each becomes what came since the last read.
+ * 0 or -errno.
+ */
+int cache_rows_read(struct cache *c);
+/* The rows with anything in this tick, largest first; owned by the caller. 0 or -ENOMEM. */
+int cache_rows_rank(const struct cache *c, const struct cache_entry ***ret, size_t *ret_n);
+/* By process: the name it has, or had at its last exec. Zeros if nothing is known. */
+struct cache_name cache_rows_name(const struct cache *c, uint64_t pid);
+/* Sum of all rows, of this tick. */
+struct cache_counters cache_rows_sum(const struct cache *c);
+
+static inline uint64_t cache_hits(const struct cache_counters *n)
+{
+	return n->read_hits + n->map_hits;
+}
+
+static inline uint64_t cache_misses(const struct cache_counters *n)
+{
+	return n->read_misses + n->map_misses;
+}
+
+static inline uint64_t cache_ra(const struct cache_counters *n)
+{
+	return n->read_ra + n->map_ra;
+}
+
+/* Every loss counter; freed by the caller. Sets c->incomplete. 0 or -errno. */
+int cache_losses_read(struct cache *c, struct loss **ret, size_t *ret_n);
+/* Probe hits and CPU time of all programs. */
+void cache_activity(struct cache *c, uint64_t *ret_events, uint64_t *ret_run_ns);
+
+struct cache_paths *cache_paths_new(void);
+void cache_paths_free(struct cache_paths *p);
+/* Keeps the name in a record; len is its length in the ring. 0 or -ENOMEM. */
+int cache_paths_take(struct cache_paths *p, const struct cache_path_event *e, size_t len);
+/*
+ * Path of a file, owned by the caller: where its file system is mounted, else from its root
+ * ("[254:0]/x"). Files without a name: "[254:0]:inode (unlinked)". NULL: no memory.
+ */
+char *cache_paths_find(struct cache_paths *p, const struct cache_key *key);
+
+/* The report of one tick, without its losses. 0 or the negative errno of the write. */
+int cache_print(const struct cache *c, FILE *out);
+int cache_print_losses(const struct loss *losses, size_t n, FILE *out);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One file's pages: by cachestat(2) (v6.5, cf264e1329fb), else by mincore(2), which knows
+ * only which pages are there, and tells that to the file's owner and to who may write it;
+ * others would be told that all are (v5.2, 134fca9063ad), so they are refused here.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "cmd_resident.h"
+
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
+#define WINDOW (64ULL << 20) /* bytes mapped at once for mincore */
+
+/* As the system call has them; len 0: to the end. */
+struct cachestat_range {
+	uint64_t off, len;
+};
+
+struct cachestat_result {
+	uint64_t cache, dirty, writeback, evicted, recently_evicted;
+};
+
+static int by_cachestat(int fd, uint64_t off, uint64_t len, struct resident_pages *ret)
+{
+	struct cachestat_range range = {off, len};
+	struct cachestat_result r;
+
+	if (syscall(SYS_cachestat, fd, &range, &r, 0))
+		return -errno;
+	*ret = (struct resident_pages){
+		.cached = r.cache,
+		.dirty = r.dirty,
+		.writeback = r.writeback,
+		.evicted = r.evicted,
+		.recently_evicted = r.recently_evicted,
+	};
+	return 0;
+}
+
+static bool mincore_tells(int fd)
+{
+	struct stat st;
+	char path[64];
+
+	if (!geteuid())
+		return true;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return (!fstat(fd, &st) && st.st_uid == geteuid()) || !access(path, W_OK);
+}
+
+static int mincore_window(int fd, uint64_t off, size_t len, uint64_t *cached)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), n = (len + page - 1) / page;
+	_cleanup_free_ unsigned char *in = malloc(n);
+	void *map;
+	int err = 0;
+
+	if (!in)
+		return -ENOMEM;
+	map = mmap(NULL, len, PROT_NONE, MAP_SHARED, fd, (off_t)off);
+	if (map == MAP_FAILED)
+		return -errno;
+	if (mincore(map, len, in))
+		err = -errno;
+	munmap(map, len);
+	for (size_t i = 0; i < n && !err; i++)
+		*cached += in[i] & 1;
+	return err;
+}
+
+static int by_mincore(int fd, uint64_t off, uint64_t len, struct resident_pages *ret)
+{
+	uint64_t cached = 0;
+	int err = mincore_tells(fd) ? 0 : -EPERM;
+
+	for (uint64_t at = 0; at < len && !err; at += WINDOW)
+		err = mincore_window(fd, off + at, (size_t)MIN(WINDOW, len - at), &cached);
+	if (err)
+		return err;
+	*ret = (struct resident_pages){.cached = cached, .only_cached = true};
+	return 0;
+}
+
+static int pages_of(int fd, uint64_t off, uint64_t len, struct resident_pages *ret)
+{
+	int err = by_cachestat(fd, off, len, ret);
+
+	if (err == -ENOSYS || err == -EOPNOTSUPP)
+		err = by_mincore(fd, off, len, ret);
+	return err;
+}
+
+/* Parts of whole pages; a file of fewer pages than cells repeats them. */
+static int fill_map(int fd, struct resident_file *f, uint64_t page)
+{
+	struct resident_pages n;
+	int err = 0;
+
+	for (uint64_t i = 0; i < RESIDENT_CELLS && f->pages && !err; i++) {
+		uint64_t from = i * f->pages / RESIDENT_CELLS;
+		uint64_t to = MAX((i + 1) * f->pages / RESIDENT_CELLS, from + 1);
+
+		err = pages_of(fd, from * page, MIN(to * page, f->size) - from * page, &n);
+		if (!err)
+			f->map[i] = (uint8_t)(MIN(n.cached, to - from) * 100 / (to - from));
+	}
+	return err;
+}
+
+int resident_stat(int fd, struct resident_file *f, bool map)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	struct stat st;
+	int err;
+
+	if (fstat(fd, &st))
+		return -errno;
+	f->dev = st.st_dev;
+	f->ino = st.st_ino;
+	f->size = (uint64_t)st.st_size;
+	f->pages = (f->size + page - 1) / page;
+	if (!f->size)
+		return 0;
+	err = pages_of(fd, 0, f->size, &f->n);
+	if (!err && map)
+		err = fill_map(fd, f, page);
+	return err;
+}
