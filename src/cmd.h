@@ -28,6 +28,6 @@ struct command {
 	int (*run)(const void *cfg);
 };
 
-extern const struct command cmd_leak, cmd_features;
+extern const struct command cmd_leak, cmd_features, cmd_kmem;
 
 #endif

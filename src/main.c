@@ -12,6 +12,7 @@
 
 static const struct command *const commands[] = {
 	&cmd_leak,
+	&cmd_kmem,
 	&cmd_features,
 };
 

@@ -83,6 +83,12 @@ struct trace_event_raw_task_newtask {
 	u64 clone_flags;
 };
 
+/* kmem */
+struct kmem_cache {
+	unsigned int size;
+	const char *name;
+};
+
 #ifndef BPF_NO_PRESERVE_ACCESS_INDEX
 #pragma clang attribute pop
 #endif

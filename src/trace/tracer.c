@@ -73,7 +73,7 @@ static int add_pid(struct tracer *t, pid_t pid, char **ret_msg)
 	struct process *p;
 	int err;
 
-	if (processes_find_pid(t->processes, pid))
+	if (processes_find_pid(t->processes, pid) || t->cfg.kernel)
 		return 0;
 	err = process_check_target(pid, &why);
 	if (err)
@@ -152,6 +152,8 @@ static int add_program(struct tracer *t, char **ret_msg)
 	struct process *p;
 	int err = spawn_hold(t->cfg.program, &t->spawn);
 
+	if (!err && t->cfg.kernel)
+		return 0;
 	if (!err)
 		err = processes_add(t->processes, t->spawn.pid, &p);
 	if (err)
@@ -168,7 +170,7 @@ static int add_targets(struct tracer *t, char **ret_msg)
 
 	for (size_t i = 0; i < t->cfg.n_pids && !err; i++)
 		err = add_pid(t, t->cfg.pids[i], ret_msg);
-	if (!err && t->cfg.cgroup) {
+	if (!err && t->cfg.cgroup && !t->cfg.kernel) {
 		err = add_cgroup(t, t->cfg.cgroup, 0);
 		if (err)
 			return fail(err, ret_msg, "cannot read cgroup '%s': %s", t->cfg.cgroup,
@@ -198,7 +200,7 @@ int tracer_new(const struct tracer_config *c, const struct tracer_ops *ops, void
 	t->processes = processes_new();
 	t->unwinder = t->objects ? unwinder_new(t->objects) : NULL;
 	err = t->loop && t->processes && t->unwinder ? 0 : -ENOMEM;
-	if (!err) {
+	if (!err && !t->cfg.kernel) {
 		err = procwatch_new(&t->watch);
 		if (err)
 			fail(err, ret_msg, "cannot watch processes (perf_event_open): %s",
@@ -251,7 +253,7 @@ struct unwinder *tracer_unwinder(struct tracer *t)
 
 uint64_t tracer_lost(const struct tracer *t)
 {
-	return procwatch_lost(t->watch);
+	return t->watch ? procwatch_lost(t->watch) : 0;
 }
 
 uint64_t tracer_start_ns(const struct tracer *t)
@@ -314,7 +316,7 @@ int tracer_scan(struct tracer *t)
 /* Gives the walk in BPF the mappings of a process as they are now. */
 static int publish(struct tracer *t, struct process *p)
 {
-	struct unwind_slice slice = { 0 };
+	struct unwind_slice slice = {0};
 	uint32_t pid = (uint32_t)p->pid;
 	int err;
 
@@ -342,7 +344,7 @@ static int watch_exit(struct tracer *t, pid_t pid);
 static int bind_process(struct tracer *t, struct process *p)
 {
 	uint32_t pid = (uint32_t)p->pid;
-	struct proc proc = { .key = clock_mono_ns() >> 16 << 32 | pid };
+	struct proc proc = {.key = clock_mono_ns() >> 16 << 32 | pid};
 	int err;
 
 	p->key = proc.key;
@@ -377,7 +379,9 @@ static int report(struct tracer *t, bool last)
 
 static bool ends_by_itself(const struct tracer *t)
 {
-	return !t->cfg.all && !t->cfg.cgroup;
+	bool machine = t->cfg.kernel && !t->cfg.n_pids && !t->cfg.program;
+
+	return !t->cfg.all && !t->cfg.cgroup && !machine;
 }
 
 static int process_ended(struct tracer *t, pid_t pid)
@@ -386,13 +390,13 @@ static int process_ended(struct tracer *t, pid_t pid)
 	uint32_t key = (uint32_t)pid;
 	int err;
 
+	bpf_map_delete_elem(t->maps.procs, &key);
 	if (!p)
 		return 0;
 	p->ended = true;
-	bpf_map_delete_elem(t->maps.procs, &key);
 	bpf_map_delete_elem(t->maps.slices, &key);
 	unwinder_forget(t->unwinder, &p->slice);
-	p->slice = (struct unwind_slice){ 0 };
+	p->slice = (struct unwind_slice){0};
 	err = t->ops.process(t->arg, p);
 	return err;
 }
@@ -442,7 +446,7 @@ static int watch_exit(struct tracer *t, pid_t pid)
 
 	if (!w)
 		return -ENOMEM;
-	*w = (struct exit_watch){ t, pid, (int)syscall(SYS_pidfd_open, pid, 0) };
+	*w = (struct exit_watch){t, pid, (int)syscall(SYS_pidfd_open, pid, 0)};
 	err = w->fd < 0 ? -errno : loop_add(t->loop, w->fd, on_exit_fd, w);
 	if (err) {
 		if (w->fd >= 0)
@@ -511,7 +515,7 @@ static int on_exec(struct tracer *t, const struct proc_event *e)
 	if (err)
 		return err;
 	unwinder_forget(t->unwinder, &p->slice);
-	p->slice = (struct unwind_slice){ 0 };
+	p->slice = (struct unwind_slice){0};
 	return 0;
 }
 
@@ -545,7 +549,7 @@ static int on_proc_event(const struct proc_event *e, void *arg)
 
 static int drain_watch(struct tracer *t)
 {
-	int err = procwatch_drain(t->watch, on_proc_event, t);
+	int err = t->watch ? procwatch_drain(t->watch, on_proc_event, t) : 0;
 
 	return err ? err : publish_all(t);
 }
@@ -635,6 +639,28 @@ static int bind_cgroup(struct tracer *t)
 	return 0;
 }
 
+/* A task whose calls count: nothing but its number and its end matters. */
+static int bind_task(struct tracer *t, pid_t pid)
+{
+	struct proc proc = {.key = clock_mono_ns() >> 16 << 32 | (uint32_t)pid};
+	uint32_t key = (uint32_t)pid;
+
+	if (bpf_map_update_elem(t->maps.procs, &key, &proc, BPF_ANY))
+		return -errno;
+	return watch_exit(t, pid);
+}
+
+static int bind_tasks(struct tracer *t)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < t->cfg.n_pids && !err; i++)
+		err = bind_task(t, t->cfg.pids[i]);
+	if (!err && t->spawn.pid > 0)
+		err = bind_task(t, t->spawn.pid);
+	return err;
+}
+
 int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_object *obj)
 {
 	int err;
@@ -645,7 +671,7 @@ int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_obj
 	t->ring = ring_buffer__new(maps->events, on_ring, t, NULL);
 	if (!t->ring)
 		return -errno;
-	err = unwinder_publish(t->unwinder, obj);
+	err = t->cfg.kernel ? bind_tasks(t) : unwinder_publish(t->unwinder, obj);
 	if (!err)
 		err = bind_cgroup(t);
 	for (size_t i = 0; i < processes_count(t->processes) && !err; i++)
@@ -659,7 +685,7 @@ static int add_sources(struct tracer *t)
 
 	if (!err)
 		err = loop_add_signals(t->loop, on_signal, t);
-	for (size_t i = 0; i < procwatch_n_fds(t->watch) && !err; i++)
+	for (size_t i = 0; t->watch && i < procwatch_n_fds(t->watch) && !err; i++)
 		err = loop_add(t->loop, procwatch_fd(t->watch, i), on_watch, t);
 	if (!err && t->cfg.interval_ns)
 		err = loop_add_timer(t->loop, t->cfg.interval_ns, t->cfg.interval_ns, on_interval,

@@ -24,6 +24,11 @@ struct tracer_config {
 	const int *pids;
 	size_t n_pids;
 	bool follow, all;
+	/*
+	 * The kernel is the target: programs, pids and a cgroup only say whose calls count, any
+	 * process may be one, and nothing of their mappings is followed. No target: the machine.
+	 */
+	bool kernel;
 	const char *cgroup;   /* path of a cgroup v2 directory, or NULL */
 	char *const *program; /* NULL-terminated, or NULL */
 	uint64_t interval_ns; /* 0: one report at the end */

@@ -151,6 +151,10 @@ static void text_details(const struct view_config *c, const struct row *row, FIL
 
 	if (row->kind && strcmp(row->kind, "malloc") != 0 && strcmp(row->kind, "all") != 0)
 		fprintf(out, "%s%s", item_lead(&first), row->kind);
+	if (row->cache)
+		fprintf(out, " %s", row->cache);
+	if (row->gfp)
+		fprintf(out, " order %d %s", row->order, row->gfp);
 	if ((c->show_process || row->tid) && !c->totals) {
 		fputs(item_lead(&first), out);
 		text_process(row, out);

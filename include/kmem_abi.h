@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * kmem_abi.h - the contract of `memtally kmem` beyond abi.h: what a block's key space means,
+ * the configuration, and what is known of a site besides its stack.
+ */
+#ifndef KMEM_ABI_H
+#define KMEM_ABI_H
+
+#include <linux/types.h>
+
+/* What a block is; also block_key.proc_key, so that equal numbers of two kinds are apart. */
+enum kmem_kind {
+	KMEM_SLAB = 1, /* key: address of the object */
+	KMEM_PAGES,    /* struct page * of the first page */
+	KMEM_VMALLOC,  /* start of the area */
+	KMEM_PERCPU,   /* per-CPU pointer */
+	KMEM_KINDS,
+};
+
+#define KMEM_NAME	      32
+#define KMEM_COMM	      16
+/* Larger kmalloc()s are pages of their own and fire their event twice (mm/slub.c). */
+#define KMEM_KMALLOC_SLAB_MAX 8192
+/* Task, softirq, interrupt, NMI: as deep as one program can interrupt another. */
+#define KMEM_LEVELS	      4
+
+struct kmem_cfg {
+	__u64 sample_mask; /* blocks whose mixed address has these bits 0; 0: every block */
+	__u64 site_start, site_end;	     /* call sites in [start, end) only; end 0: any */
+	__u64 kmalloc_min, kmalloc_max;	     /* bytes of the kmalloc cache asked for; max 0: any */
+	__u32 kmalloc_gfp, kmalloc_gfp_mask; /* flags that choose among caches of a size */
+	__u32 page_shift;
+	__u32 targets;	  /* only allocations on behalf of targets */
+	__u32 by_process; /* processes get sites of their own */
+	__u32 cache_only; /* `cache` is asked for */
+	char cache[KMEM_NAME];
+};
+
+/* A slab cache, made when its first object is seen. Key: address of its struct kmem_cache. */
+struct kmem_cache_info {
+	char name[KMEM_NAME];
+	__u32 size; /* bytes that an object takes */
+	__u32 wanted;
+};
+
+/* How a site began. Key: the site. */
+struct kmem_origin {
+	__u64 cache;	 /* struct kmem_cache *; 0: kmalloc, or no slab */
+	__u64 call_site; /* 0: not known */
+	__u64 gfp;
+	__u64 cgroup; /* id of the allocating task's cgroup */
+	__u64 size;   /* bytes of the first block */
+	__u32 tgid;   /* as memtally sees it */
+	__u32 order;  /* of pages */
+	__u32 self;   /* memtally was running; interrupts may have borrowed it */
+	__u32 pad;
+	char comm[KMEM_COMM];
+};
+
+/* What the report-time check found out about a block. */
+enum kmem_verdict {
+	KMEM_LIVE,
+	KMEM_FREE,	 /* on a freelist, in a sheaf, or a page that is free */
+	KMEM_NOT_SLAB,	 /* its slab page went back to the page allocator */
+	KMEM_UNKNOWN,	 /* cannot be told */
+	KMEM_OTHER_KIND, /* a page that is counted elsewhere: slab, large kmalloc, page cache */
+	KMEM_VERDICTS,
+};
+
+_Static_assert(sizeof(struct kmem_cfg) == 96, "kmem_cfg");
+_Static_assert(sizeof(struct kmem_cache_info) == 40, "kmem_cache_info");
+_Static_assert(sizeof(struct kmem_origin) == 72, "kmem_origin");
+
+#endif
