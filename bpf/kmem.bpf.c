@@ -15,6 +15,7 @@
  */
 #include "outstanding.bpf.h"
 #include "kmem_abi.h"
+#include "kmem_judge.bpf.h"
 
 #define GFP_MOVABLE  0x08
 #define PTR_MIN	     16 /* NULL and ZERO_SIZE_PTR are no memory */

@@ -67,6 +67,33 @@ enum kmem_verdict {
 	KMEM_VERDICTS,
 };
 
+#define KMEM_JUDGE_BATCH 256
+#define KMEM_CPUS	 1024 /* of more the check refuses to judge */
+
+/* A block to judge, and what came out. */
+struct kmem_judged {
+	__u64 address, born_ns;
+	__u32 kind;    /* enum kmem_kind */
+	__u32 verdict; /* enum kmem_verdict */
+};
+
+/* Between user space and the programs that it runs: where things are, and one batch. */
+struct kmem_judge {
+	__u64 vmemmap, page_offset; /* 0: not known, nothing is judged */
+	__u64 page_bytes;
+	__u32 cpus, nodes;
+	__u32 n;	   /* of blocks[] in this batch */
+	__u32 remove;	   /* take blocks that are not live out of the tables */
+	__u64 some_page;   /* result of kmem_locate: a struct page pointer */
+	__u64 some_object; /* and an object of the slab allocator */
+	__u32 page_struct_bytes;
+	__u32 matches;	    /* result of kmem_confirm */
+	__u32 removed, pad; /* of this batch */
+	__u64 cpu_offsets[KMEM_CPUS];
+	struct kmem_judged blocks[KMEM_JUDGE_BATCH];
+};
+
+_Static_assert(sizeof(struct kmem_judged) == 24, "kmem_judged");
 _Static_assert(sizeof(struct kmem_cfg) == 96, "kmem_cfg");
 _Static_assert(sizeof(struct kmem_cache_info) == 40, "kmem_cache_info");
 _Static_assert(sizeof(struct kmem_origin) == 72, "kmem_origin");

@@ -53,6 +53,8 @@ static int on_tick(void *arg, bool last)
 
 	(void)last;
 	if (!err)
+		err = kmem_check(k);
+	if (!err)
 		err = kmem_rows_read(k, &rows, &n);
 	if (!err)
 		err = print_rows(k, rows, n);
@@ -219,6 +221,7 @@ static int run_traced(struct kmem *k)
 		err = kmem_attach(k);
 	if (err)
 		return err;
+	kmem_check_start(k);
 	k->start_ns = clock_mono_ns();
 	k->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	err = print_start(k);

@@ -2,8 +2,8 @@
 /*
  * kmem.h - the parts of `memtally kmem` among themselves: cmd_kmem.c runs it, kmem_load.c
  * loads and attaches, kmem_rows.c makes rows of the tables, kmem_names.c words,
- * kmem_losses.c says what was lost and how far the numbers can be trusted; kmem_watch.c
- * and kmem_account.c are the gears without probes.
+ * kmem_losses.c says what was lost and how far the numbers can be trusted, kmem_check.c
+ * asks the slab allocator; kmem_watch.c and kmem_account.c are the gears without probes.
  */
 #ifndef MEMTALLY_KMEM_H
 #define MEMTALLY_KMEM_H
@@ -37,6 +37,14 @@ struct kmem_origin_row {
 	struct kmem_origin o;
 };
 
+/* What the check found: live and unknown at the last report, the others since the start. */
+struct kmem_verdicts {
+	uint64_t live, unknown;
+	uint64_t freed;	  /* were free, and are no longer recorded */
+	uint64_t other;	  /* pages that are slabs, large kmalloc()s or page cache */
+	uint64_t removed; /* of these: out of the tables */
+};
+
 struct kmem {
 	const struct kmem_opts *o;
 	struct kmem_bpf *bpf;
@@ -58,6 +66,8 @@ struct kmem {
 	uint64_t map_bytes;
 	uint64_t ticks, start_ns, end_ns;
 	bool incomplete;
+	bool checks; /* the check knows where things are */
+	struct kmem_verdicts verdicts;
 };
 
 /* ---- kmem_load.c ---- */
@@ -69,6 +79,13 @@ int kmem_attach(struct kmem *k);
 void kmem_detach(struct kmem *k);
 struct tracer_maps kmem_tracer_maps(const struct kmem *k);
 void kmem_unload(struct kmem *k);
+
+/* ---- kmem_check.c ---- */
+
+/* Finds what the check needs; without it blocks stay unverified, which is said. */
+void kmem_check_start(struct kmem *k);
+/* Judges all blocks; what is free leaves the tables. 0 or -errno. */
+int kmem_check(struct kmem *k);
 
 /* ---- kmem_rows.c ---- */
 

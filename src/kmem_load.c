@@ -162,6 +162,11 @@ static void choose_programs(struct kmem *k)
 			bpf_program__set_autoload(
 				bpf_object__find_program_by_name(k->bpf->obj, probes[i].program),
 				true);
+	if (k->o->no_check)
+		return;
+	bpf_program__set_autoload(k->bpf->progs.kmem_locate, true);
+	bpf_program__set_autoload(k->bpf->progs.kmem_confirm, true);
+	bpf_program__set_autoload(k->bpf->progs.kmem_judge_batch, true);
 }
 
 static int make_catch_all(struct kmem *k)

@@ -184,23 +184,30 @@ static int print_caches(struct kmem *k, const struct row *rows, size_t n)
 	return err;
 }
 
+static double share_of(uint64_t part, uint64_t whole)
+{
+	return whole ? (double)part / (double)whole : 0;
+}
+
 static int print_trust(struct kmem *k)
 {
+	const struct kmem_verdicts *v = &k->verdicts;
 	uint64_t stats[STAT_COUNT] = {0};
-	_cleanup_free_ char *line = NULL;
-	double share;
+	_cleanup_free_ char *line = NULL, *checked = NULL;
+	uint64_t missed, judged = v->live + v->unknown;
 
 	collect_stats(bpf_map__fd(k->bpf->maps.stats), stats, STAT_COUNT);
-	share = stats[STAT_ALLOCS] ? (double)stats[STAT_FREES_MISSED] / (double)stats[STAT_ALLOCS]
-				   : 0;
+	missed = stats[STAT_FREES_MISSED] + v->freed;
+	if (asprintf(&checked, "%" PRIu64 " blocks verified live, %.2f %% unverifiable", v->live,
+		     share_of(v->unknown, judged) * 100) < 0)
+		return -ENOMEM;
 	if (asprintf(&line,
 		     "Events seen %" PRIu64 "; allocations recorded %" PRIu64
-		     "; missed frees found %" PRIu64 " (%.3f %%)",
-		     stats[STAT_CALLS], stats[STAT_ALLOCS], stats[STAT_FREES_MISSED],
-		     share * 100) < 0) {
-		line = NULL;
+		     "; missed frees found %" PRIu64 " (%.3f %%); %s",
+		     stats[STAT_CALLS], stats[STAT_ALLOCS], missed,
+		     share_of(missed, stats[STAT_ALLOCS]) * 100,
+		     k->checks ? checked : "blocks not verified") < 0)
 		return -ENOMEM;
-	}
 	return record_write(
 		&(struct record){
 			.type = "trust",
@@ -212,10 +219,16 @@ static int print_trust(struct kmem *k)
 				(struct record_field[]){
 					FIELD_UINT("events", stats[STAT_CALLS]),
 					FIELD_UINT("allocations", stats[STAT_ALLOCS]),
-					FIELD_UINT("frees", stats[STAT_FREES]),
-					FIELD_UINT("missed_frees", stats[STAT_FREES_MISSED]),
+					FIELD_UINT("frees", stats[STAT_FREES] - v->removed),
+					FIELD_UINT("missed_frees", missed),
+					FIELD_UINT("missed_by_reuse", stats[STAT_FREES_MISSED]),
+					FIELD_UINT("missed_by_check", v->freed),
+					FIELD_UINT("counted_elsewhere", v->other),
+					FIELD_UINT("verified_live", v->live),
+					FIELD_REAL("unverifiable_ratio",
+						   k->checks ? share_of(v->unknown, judged) : 1),
 				},
-			.n = 4,
+			.n = 9,
 		},
 		k->o->common.json, stdout);
 }
