@@ -44,14 +44,12 @@ static int print_rows(struct kmem *k, struct row *rows, size_t n)
 	return err ? err : kmem_facts_print(k, rows, n_all);
 }
 
-static int on_tick(void *arg, bool last)
+static int report_traced(struct kmem *k)
 {
-	struct kmem *k = arg;
 	struct row *rows = NULL;
 	size_t n = 0;
 	int err = tracer_drain(k->tracer);
 
-	(void)last;
 	if (!err)
 		err = kmem_check(k);
 	if (!err)
@@ -59,6 +57,23 @@ static int on_tick(void *arg, bool last)
 	if (!err)
 		err = print_rows(k, rows, n);
 	kmem_rows_free(rows, n);
+	return err;
+}
+
+static int on_tick(void *arg, bool last)
+{
+	struct kmem *k = arg;
+	int err;
+
+	(void)last;
+	if (k->o->watch)
+		err = kmem_watch_tick(k);
+	else if (!k->bpf)
+		err = kmem_account_tick(k);
+	else
+		err = report_traced(k);
+	if (!err && k->bpf && k->o->account)
+		err = kmem_account_tick(k);
 	k->ticks++;
 	return err;
 }
@@ -105,13 +120,14 @@ static int bind(struct kmem *k)
 static int print_start(struct kmem *k)
 {
 	struct view_target *targets = calloc(k->o->common.pids.n + 1, sizeof(*targets));
-	const char *found[1] = {k->sample > 1 ? "kernel memory (sampled by address)"
-					      : "kernel memory (every block)"};
+	const char *found[1] = {!k->bpf		? "counters of /proc"
+				: k->sample > 1 ? "kernel memory (sampled by address)"
+						: "kernel memory (every block)"};
 	struct utsname u;
 	struct view_start s = {
 		.time_ns = clock_real_ns(),
 		.version = MEMTALLY_VERSION,
-		.method = "raw_tracepoint",
+		.method = k->bpf ? "raw_tracepoint" : "proc",
 		.spec = &kmem_spec,
 		.cfg = k->o,
 		.targets = targets,
@@ -134,14 +150,15 @@ static int print_start(struct kmem *k)
 
 static int print_end(struct kmem *k)
 {
-	uint64_t events, run_ns, duration = k->end_ns - k->start_ns;
+	uint64_t events = 0, run_ns = 0, duration = k->end_ns - k->start_ns;
 	struct view_end end = {
 		.time_ns = clock_real_ns(),
 		.ticks = k->ticks,
 		.duration_ns = duration,
 	};
 
-	kmem_activity(k, &events, &run_ns);
+	if (k->bpf)
+		kmem_activity(k, &events, &run_ns);
 	end.events = events;
 	end.tracing_cpu_ratio =
 		k->stats_fd >= 0 && duration ? (double)run_ns / (double)duration : -1;
@@ -232,19 +249,62 @@ static int run_traced(struct kmem *k)
 	return err ? err : print_end(k);
 }
 
+static int print_account(struct kmem *k)
+{
+	int err;
+
+	k->start_ns = clock_mono_ns();
+	err = print_start(k);
+	if (!err)
+		err = kmem_account_tick(k);
+	k->ticks++;
+	k->end_ns = clock_mono_ns();
+	return err ? err : print_end(k);
+}
+
+/* The account of this moment needs no probes; one over time names who took the rest. */
+static bool is_traced(const struct kmem_opts *o)
+{
+	return !o->watch && (!o->account || o->common.interval_ns || o->common.duration_ns);
+}
+
+/* --watch: ticks only. --account without a time: one. */
+static int run_untraced(struct kmem *k)
+{
+	int err = k->o->watch ? kmem_watch_start(k) : 0;
+
+	if (err) {
+		log_error("cannot read the counters of /proc: %s", errno_name(err));
+		return err;
+	}
+	if (!k->o->watch)
+		return print_account(k);
+	k->start_ns = clock_mono_ns();
+	err = print_start(k);
+	if (!err)
+		err = tracer_run(k->tracer);
+	k->end_ns = clock_mono_ns();
+	kmem_watch_end(k);
+	return err ? err : print_end(k);
+}
+
 static int run(const void *cfg)
 {
 	struct kmem k = {.o = cfg, .stats_fd = -1};
 	_cleanup_free_ char *msg = NULL;
 	int err;
 
-	k.sample = k.o->full ? 1 : k.o->sample;
+	/* The rest is small: a sample of its pages would not tell who has it. */
+	k.sample = k.o->full || k.o->account ? 1 : k.o->sample;
 	slabinfo_read(&k.slab_start);
 	err = open_rooms(&k, &msg);
+	if (!err && k.o->account)
+		err = kmem_account_start(&k);
 	if (!err)
-		err = run_traced(&k);
+		err = is_traced(k.o) ? run_traced(&k) : run_untraced(&k);
 	if (err && msg)
 		log_error("%s", msg);
+	kmem_account_end(&k);
 	close_rooms(&k);
 	return err ? STATUS_FAILURE : k.incomplete ? STATUS_INCOMPLETE : STATUS_FINE;
 }

@@ -45,6 +45,24 @@ struct kmem_verdicts {
 	uint64_t removed; /* of these: out of the tables */
 };
 
+struct kmem_consumer {
+	const char *name; /* as in /proc/meminfo, or a word of ours; static */
+	int64_t bytes;
+};
+
+/* Who has MemTotal; the last consumer is the rest. */
+struct kmem_account {
+	struct kmem_consumer *v;
+	size_t n, cap;
+	int64_t total, sum;
+};
+
+/* Counters of /proc at one time. */
+struct kmem_readings {
+	struct slab_counters slab, vmalloc, memory;
+	uint64_t time_ns;
+};
+
 struct kmem {
 	const struct kmem_opts *o;
 	struct kmem_bpf *bpf;
@@ -68,6 +86,8 @@ struct kmem {
 	bool incomplete;
 	bool checks; /* the check knows where things are */
 	struct kmem_verdicts verdicts;
+	struct kmem_readings readings;	   /* --watch: the first */
+	struct kmem_account account_start; /* --account: the first */
 };
 
 /* ---- kmem_load.c ---- */
@@ -112,6 +132,8 @@ void kmem_gfp_text(uint64_t gfp, char *ret, size_t n);
 size_t kmem_tracing_frames(const struct frame *frames, size_t n);
 /* Whether a stack was taken in an interrupt. */
 bool kmem_in_interrupt(const struct frame *frames, size_t n);
+/* Whether pages from this stack have a line of their own in --account: vmalloc, page tables. */
+bool kmem_is_accounted(const struct frame *frames, size_t n);
 /* The range of return addresses that FUNC or FUNC+OFF means. 0, -ENOENT, -EINVAL. */
 int kmem_site_parse(const char *text, uint64_t *ret_start, uint64_t *ret_end);
 /* Path of a cgroup below its mount, by id; NULL if it is gone. Interned. */
@@ -123,5 +145,20 @@ int kmem_losses_read(struct kmem *k, struct loss **ret, size_t *ret_n);
 /* The lines after a report: caches compared with slabinfo; how far to trust it. */
 int kmem_facts_print(struct kmem *k, const struct row *rows, size_t n);
 void kmem_activity(struct kmem *k, uint64_t *ret_events, uint64_t *ret_run_ns);
+
+/* ---- the gears without probes: kmem_watch.c, kmem_account.c ---- */
+
+int kmem_watch_start(struct kmem *k);
+int kmem_watch_tick(struct kmem *k);
+void kmem_watch_end(struct kmem *k);
+
+/* Texts of /proc/meminfo and /proc/zoneinfo. 0, -EBADMSG without MemTotal, -ENOMEM. */
+int kmem_account_parse(const char *meminfo, const char *zoneinfo, uint64_t page_bytes,
+		       struct kmem_account *ret);
+int kmem_account_read(struct kmem_account *ret);
+void kmem_account_deinit(struct kmem_account *a);
+int kmem_account_start(struct kmem *k);
+int kmem_account_tick(struct kmem *k);
+void kmem_account_end(struct kmem *k);
 
 #endif

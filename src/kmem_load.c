@@ -51,6 +51,8 @@ static unsigned int wanted_kinds(const struct kmem_opts *o)
 		[WHAT_ALL] = SLAB_BIT | PAGES_BIT | VMALLOC_BIT | PERCPU_BIT,
 	};
 
+	if (o->account)
+		return PAGES_BIT;
 	if (o->cache)
 		return SLAB_BIT;
 	return kinds[o->what] & (o->site ? SLAB_BIT | PERCPU_BIT : ~0U);

@@ -154,6 +154,18 @@ bool kmem_in_interrupt(const struct frame *frames, size_t n)
 	return false;
 }
 
+bool kmem_is_accounted(const struct frame *frames, size_t n)
+{
+	static const char *const accounted[] = {
+		"__vmalloc_",  "pte_alloc_one", "__pte_alloc", "__pmd_alloc",	  "__pud_alloc",
+		"__p4d_alloc", "pgd_alloc",	"pcpu_",       "dup_task_struct", NULL};
+
+	for (size_t i = 0; i < n; i++)
+		if (frames[i].function && begins_with_one_of(frames[i].function, accounted))
+			return true;
+	return false;
+}
+
 /* ---- --site ---- */
 
 /* The function's start, and the start of whatever follows it. */

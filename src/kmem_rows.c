@@ -141,6 +141,17 @@ static size_t leaf_cut(struct kmem *k, const struct stack *st, uint64_t call_sit
 	return kmem_tracing_frames(frames, n);
 }
 
+/* --account: only what no line of the account has. */
+static bool is_elsewhere(struct kmem *k, const struct stack *st)
+{
+	_cleanup_free_ struct frame *frames = NULL;
+	size_t n;
+
+	return k->o->account && st &&
+	       !name_frames(k, (const uint64_t *)st->pcs, st->n, &frames, &n) &&
+	       kmem_is_accounted(frames, n);
+}
+
 /*
  * memtally's own allocations are not the machine's. What an interrupt allocates while
  * memtally happens to run is.
@@ -213,7 +224,7 @@ static struct row *row_new(struct rows *r, uint64_t site, uint8_t kind, int *ret
 	*ret_err = 0;
 	if (!o)
 		o = &unknown;
-	if (is_ours(r->k, st, o))
+	if (is_ours(r->k, st, o) || is_elsewhere(r->k, st))
 		return NULL;
 	*ret_err = array_reserve(&r->v, &r->cap, r->n + 1, sizeof(*r->v));
 	if (*ret_err)

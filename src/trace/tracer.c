@@ -681,7 +681,7 @@ int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_obj
 
 static int add_sources(struct tracer *t)
 {
-	int err = loop_add(t->loop, ring_buffer__epoll_fd(t->ring), on_events, t);
+	int err = t->ring ? loop_add(t->loop, ring_buffer__epoll_fd(t->ring), on_events, t) : 0;
 
 	if (!err)
 		err = loop_add_signals(t->loop, on_signal, t);

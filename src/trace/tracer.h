@@ -27,6 +27,7 @@ struct tracer_config {
 	/*
 	 * The kernel is the target: programs, pids and a cgroup only say whose calls count, any
 	 * process may be one, and nothing of their mappings is followed. No target: the machine.
+	 * Without tracer_bind() there are only ticks.
 	 */
 	bool kernel;
 	const char *cgroup;   /* path of a cgroup v2 directory, or NULL */
