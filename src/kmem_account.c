@@ -16,6 +16,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define READINGS     16
+#define GOOD_READING 64 /* pages moved meanwhile */
+
 /* Fields of /proc/meminfo that add up. */
 static const char *const parts[] = {
 	"MemFree",     "AnonPages",  "Cached",	      "Buffers",   "SwapCached",  "Slab",
@@ -73,15 +76,42 @@ int kmem_account_parse(const char *meminfo, const char *zoneinfo, uint64_t page_
 	return 0;
 }
 
+/*
+ * Pages wander between the free lists that the two files count: a reading is good if as many
+ * are kept per CPU after it as before. The best of a few is taken.
+ */
 int kmem_account_read(struct kmem_account *ret)
 {
-	_cleanup_free_ char *meminfo = NULL, *zoneinfo = NULL;
-	int err = read_file("/proc/zoneinfo", &zoneinfo, NULL);
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), moved, least = UINT64_MAX;
+	struct kmem_account a;
+	int err = 0;
 
-	if (!err)
-		err = read_file("/proc/meminfo", &meminfo, NULL);
-	return err ? err
-		   : kmem_account_parse(meminfo, zoneinfo, (uint64_t)sysconf(_SC_PAGESIZE), ret);
+	for (int i = 0; i < READINGS && least > GOOD_READING && !err; i++) {
+		_cleanup_free_ char *before = NULL, *meminfo = NULL, *after = NULL;
+
+		err = read_file("/proc/zoneinfo", &before, NULL);
+		if (!err)
+			err = read_file("/proc/meminfo", &meminfo, NULL);
+		if (!err)
+			err = read_file("/proc/zoneinfo", &after, NULL);
+		if (err)
+			break;
+		moved = zoneinfo_percpu_pages(before) > zoneinfo_percpu_pages(after)
+				? zoneinfo_percpu_pages(before) - zoneinfo_percpu_pages(after)
+				: zoneinfo_percpu_pages(after) - zoneinfo_percpu_pages(before);
+		if (moved >= least)
+			continue;
+		err = kmem_account_parse(meminfo, after, page, &a);
+		if (err)
+			break;
+		if (least != UINT64_MAX)
+			kmem_account_deinit(ret);
+		*ret = a;
+		least = moved;
+	}
+	if (err && least != UINT64_MAX)
+		kmem_account_deinit(ret);
+	return err;
 }
 
 void kmem_account_deinit(struct kmem_account *a)

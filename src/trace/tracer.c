@@ -183,6 +183,8 @@ static int add_targets(struct tracer *t, char **ret_msg)
 	return err;
 }
 
+static int on_signal(void *arg, int signo, bool from_user);
+
 int tracer_new(const struct tracer_config *c, const struct tracer_ops *ops, void *arg,
 	       struct tracer **ret, char **ret_msg)
 {
@@ -208,6 +210,10 @@ int tracer_new(const struct tracer_config *c, const struct tracer_ops *ops, void
 	}
 	if (!err)
 		err = add_targets(t, ret_msg);
+	/* From the start line on a signal means the end, not death. A program inherits what
+	 * is blocked, so that with one it waits until that runs. */
+	if (!err && t->cfg.kernel)
+		err = loop_add_signals(t->loop, on_signal, t);
 	if (err) {
 		tracer_free(t);
 		return err;
@@ -683,7 +689,7 @@ static int add_sources(struct tracer *t)
 {
 	int err = t->ring ? loop_add(t->loop, ring_buffer__epoll_fd(t->ring), on_events, t) : 0;
 
-	if (!err)
+	if (!err && !t->cfg.kernel)
 		err = loop_add_signals(t->loop, on_signal, t);
 	for (size_t i = 0; t->watch && i < procwatch_n_fds(t->watch) && !err; i++)
 		err = loop_add(t->loop, procwatch_fd(t->watch, i), on_watch, t);
