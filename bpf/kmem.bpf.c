@@ -87,19 +87,27 @@ static __always_inline int call_wanted(const struct kmem_alloc *a)
 	return task_targeted();
 }
 
-static __always_inline int name_is_wanted(const char *name)
+static __always_inline int names_equal(const char *a, const volatile char *b)
 {
 	int i;
 
-	if (!kmem_cfg.cache_only)
-		return 1;
 	for (i = 0; i < KMEM_NAME; i++) {
-		if (name[i] != kmem_cfg.cache[i])
+		if (a[i] != b[i])
 			return 0;
-		if (!name[i])
+		if (!a[i])
 			break;
 	}
 	return 1;
+}
+
+static __always_inline int name_is_wanted(const char *name)
+{
+	__u32 i;
+
+	for (i = 0; i < KMEM_FILTERS && i < kmem_cfg.n_caches; i++)
+		if (names_equal(name, kmem_cfg.caches[i].name))
+			return 1;
+	return !kmem_cfg.n_caches;
 }
 
 static __always_inline struct kmem_cache_info *cache_get(__u64 address)
@@ -119,10 +127,15 @@ static __always_inline struct kmem_cache_info *cache_get(__u64 address)
 
 static __always_inline int kmalloc_wanted(__u64 size, __u64 gfp)
 {
-	if (!kmem_cfg.cache_only)
-		return 1;
-	return size >= kmem_cfg.kmalloc_min && size <= kmem_cfg.kmalloc_max &&
-	       (gfp & kmem_cfg.kmalloc_gfp_mask) == kmem_cfg.kmalloc_gfp;
+	const volatile struct kmem_cache_filter *f;
+	__u32 i;
+
+	for (i = 0; i < KMEM_FILTERS && i < kmem_cfg.n_caches; i++) {
+		f = &kmem_cfg.caches[i];
+		if (size == f->kmalloc_size && (gfp & f->kmalloc_gfp_mask) == f->kmalloc_gfp)
+			return 1;
+	}
+	return !kmem_cfg.n_caches;
 }
 
 /* ---- recording ---- */

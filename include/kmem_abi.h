@@ -24,16 +24,23 @@ enum kmem_kind {
 /* Task, softirq, interrupt, NMI: as deep as one program can interrupt another. */
 #define KMEM_LEVELS	      4
 
+#define KMEM_FILTERS 4
+
+/* A cache that is asked for; kmalloc() does not name its cache, size and flags do. */
+struct kmem_cache_filter {
+	char name[KMEM_NAME];
+	__u64 kmalloc_size; /* 0: no cache of kmalloc */
+	__u32 kmalloc_gfp, kmalloc_gfp_mask;
+};
+
 struct kmem_cfg {
 	__u64 sample_mask; /* blocks whose mixed address has these bits 0; 0: every block */
-	__u64 site_start, site_end;	     /* call sites in [start, end) only; end 0: any */
-	__u64 kmalloc_min, kmalloc_max;	     /* bytes of the kmalloc cache asked for; max 0: any */
-	__u32 kmalloc_gfp, kmalloc_gfp_mask; /* flags that choose among caches of a size */
+	__u64 site_start, site_end; /* call sites in [start, end) only; end 0: any */
 	__u32 page_shift;
 	__u32 targets;	  /* only allocations on behalf of targets */
 	__u32 by_process; /* processes get sites of their own */
-	__u32 cache_only; /* `cache` is asked for */
-	char cache[KMEM_NAME];
+	__u32 n_caches;	  /* of caches[] that are asked for; 0: any */
+	struct kmem_cache_filter caches[KMEM_FILTERS];
 };
 
 /* A slab cache, made when its first object is seen. Key: address of its struct kmem_cache. */
@@ -94,7 +101,7 @@ struct kmem_judge {
 };
 
 _Static_assert(sizeof(struct kmem_judged) == 24, "kmem_judged");
-_Static_assert(sizeof(struct kmem_cfg) == 96, "kmem_cfg");
+_Static_assert(sizeof(struct kmem_cfg) == 40 + 48 * KMEM_FILTERS, "kmem_cfg");
 _Static_assert(sizeof(struct kmem_cache_info) == 40, "kmem_cache_info");
 _Static_assert(sizeof(struct kmem_origin) == 72, "kmem_origin");
 

@@ -13,6 +13,7 @@
 #include "cmd.h"
 #include "kmem.h"
 #include "lib/log.h"
+#include "trace/loop.h"
 
 /* ---- reports ---- */
 
@@ -226,9 +227,34 @@ static void close_rooms(struct kmem *k)
 		close(k->stats_fd);
 }
 
+#define SUSPECT_NS 10000000000ULL
+
+/* Watches for a while; a signal that comes meanwhile ends the run when it begins. */
+static int find_suspects(struct kmem *k)
+{
+	uint64_t wait_ns = k->o->common.interval_ns ? k->o->common.interval_ns : SUSPECT_NS;
+	int err = kmem_watch_start(k);
+
+	log_info("watching for %.1f s which slab caches grow", (double)wait_ns / 1e9);
+	loop_wait_readable(-1, clock_mono_ns() + wait_ns);
+	if (!err)
+		err = kmem_watch_suspect(k);
+	kmem_watch_end(k);
+	k->ticks++;
+	if (err || k->n_suspects)
+		return err;
+	log_error("no slab cache grew in %.1f s", (double)wait_ns / 1e9);
+	return -ENOENT;
+}
+
 static int run_traced(struct kmem *k)
 {
-	int err = kmem_load(k);
+	int err = k->o->suspect ? find_suspects(k) : 0;
+
+	if (!err)
+		err = kmem_load(k);
+	if (err)
+		return err;
 
 	if (!err)
 		err = bind(k);
@@ -296,7 +322,7 @@ static int run(const void *cfg)
 	int err;
 
 	/* The rest is small: a sample of its pages would not tell who has it. */
-	k.sample = k.o->full || k.o->account ? 1 : k.o->sample;
+	k.sample = k.o->full || k.o->account || k.o->suspect ? 1 : k.o->sample;
 	slabinfo_read(&k.slab_start);
 	err = open_rooms(&k, &msg);
 	if (!err && k.o->account)

@@ -11,7 +11,7 @@ enum kmem_by { KMEM_BY_STACK, KMEM_BY_CACHE, KMEM_BY_SITE, KMEM_BY_PROCESS };
 struct kmem_opts {
 	struct common_opts common; /* sort: enum rank_key, by: enum kmem_by */
 	int what;		   /* enum kmem_what */
-	bool full, watch, account;
+	bool full, watch, account, suspect;
 	char *cache, *site;
 	bool show_allocs;
 	uint64_t older_ns;	     /* 0: every block */

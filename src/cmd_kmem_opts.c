@@ -20,6 +20,9 @@ static const struct opt gear_rows[] = {
 		"No probes: growth of slab caches, vmalloc callers and page counters from /proc"),
 	OPT_ROW("full", 0, OPT_FLAG, FIELD(full), NULL,
 		"Count every block, not a sample; best with --cache"),
+	OPT_ROW("suspect", 0, OPT_FLAG, FIELD(suspect), NULL,
+		"Watch for one INTERVAL (10 seconds), then trace the slab caches that grew, in "
+		"full"),
 	OPT_ROW("account", 0, OPT_FLAG, FIELD(account), NULL,
 		"No probes: one line per consumer of all memory, and the rest nobody accounts for"),
 };
@@ -82,9 +85,11 @@ static int kmem_check(const void *cfg, char **ret_msg)
 
 	if (o->max_size && o->min_size > o->max_size)
 		return opts_fail(-EINVAL, ret_msg, "--min-size is larger than --max-size");
-	if (o->full + o->watch + o->account > 1)
+	if (o->full + o->watch + o->account + o->suspect > 1)
 		return opts_fail(-EINVAL, ret_msg,
-				 "more than one of --watch, --full and --account");
+				 "more than one of --watch, --full, --suspect and --account");
+	if (o->suspect && (o->cache || (o->what != WHAT_DEFAULT && o->what != WHAT_SLAB)))
+		return opts_fail(-EINVAL, ret_msg, "--suspect finds slab caches by itself");
 	if (o->common.pids.n && o->common.cgroup)
 		return opts_fail(-EINVAL, ret_msg, "more than one of -p and --cgroup");
 	if (o->sample & (o->sample - 1))

@@ -77,10 +77,11 @@ struct kmem {
 	struct kmem_cache_row *caches;	 /* of this tick, by address */
 	struct kmem_origin_row *origins; /* of this tick, by site */
 	size_t n_caches, n_origins, cap_caches, cap_origins;
-	struct slab_counters slab_start; /* /proc/slabinfo when tracing began */
-	char cache_name[KMEM_NAME];	 /* --cache, as the kernel names it */
-	int stats_fd;			 /* holds the kernel's run time statistics on; -1 */
-	uint64_t sample;		 /* one block of this many is followed */
+	struct slab_counters slab_start;	/* /proc/slabinfo when tracing began */
+	char suspects[KMEM_FILTERS][KMEM_NAME]; /* --suspect: caches that grew */
+	size_t n_suspects;
+	int stats_fd;	 /* holds the kernel's run time statistics on; -1 */
+	uint64_t sample; /* one block of this many is followed */
 	uint64_t map_bytes;
 	uint64_t ticks, start_ns, end_ns;
 	bool incomplete;
@@ -125,11 +126,13 @@ void kmem_kmalloc_name(uint64_t size, uint64_t gfp, char *ret, size_t n);
  * The other way round: which sizes and flags a kmalloc cache takes. False if the name is
  * not one of kmalloc's.
  */
-bool kmem_kmalloc_parse(const char *name, struct kmem_cfg *ret);
+bool kmem_kmalloc_parse(const char *name, struct kmem_cache_filter *ret);
 /* "GFP_KERNEL|__GFP_ZERO" */
 void kmem_gfp_text(uint64_t gfp, char *ret, size_t n);
 /* The frames of the tracing itself at the leaf of a kernel stack: how many to cut. */
 size_t kmem_tracing_frames(const struct frame *frames, size_t n);
+/* The frames of the page and vmalloc allocators themselves at the leaf. */
+size_t kmem_allocator_frames(const struct frame *frames, size_t n);
 /* Whether a stack was taken in an interrupt. */
 bool kmem_in_interrupt(const struct frame *frames, size_t n);
 /* Whether pages from this stack have a line of their own in --account: vmalloc, page tables. */
@@ -150,6 +153,8 @@ void kmem_activity(struct kmem *k, uint64_t *ret_events, uint64_t *ret_run_ns);
 
 int kmem_watch_start(struct kmem *k);
 int kmem_watch_tick(struct kmem *k);
+/* The same, and notes the slab caches that grew most as suspects. */
+int kmem_watch_suspect(struct kmem *k);
 void kmem_watch_end(struct kmem *k);
 
 /* Texts of /proc/meminfo and /proc/zoneinfo. 0, -EBADMSG without MemTotal, -ENOMEM. */

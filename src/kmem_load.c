@@ -53,7 +53,7 @@ static unsigned int wanted_kinds(const struct kmem_opts *o)
 
 	if (o->account)
 		return PAGES_BIT;
-	if (o->cache)
+	if (o->cache || o->suspect)
 		return SLAB_BIT;
 	return kinds[o->what] & (o->site ? SLAB_BIT | PERCPU_BIT : ~0U);
 }
@@ -73,28 +73,35 @@ static void configure_pidns(struct cfg *cfg)
  * Whatever name of a merged cache was given, the kernel has one: that of slabinfo. A cache
  * that is not there yet is taken by its own name.
  */
-static int configure_cache(struct kmem *k, struct kmem_cfg *c)
+static int filter_add(struct kmem *k, struct kmem_cfg *c, const char *name)
 {
 	_cleanup_(strlist_deinit) struct strlist aliases = {0};
-	const char *name = k->o->cache;
+	struct kmem_cache_filter *f = &c->caches[c->n_caches];
 
-	c->cache_only = 1;
 	if (!slab_counters_find(&k->slab_start, name) &&
 	    !slab_aliases("/sys/kernel/slab", name, &aliases))
 		for (size_t i = 0; i < aliases.n; i++)
 			if (slab_counters_find(&k->slab_start, aliases.v[i]))
 				name = aliases.v[i];
-	if (strlen(name) >= sizeof(c->cache)) {
+	if (strlen(name) >= sizeof(f->name)) {
 		log_error("--cache: '%s' is longer than the name of a cache can be", name);
 		return -EINVAL;
 	}
 	if (!slab_counters_find(&k->slab_start, name))
 		log_warn("no slab cache is named '%s' yet; waiting for one", name);
-	snprintf(c->cache, sizeof(c->cache), "%s", name);
-	snprintf(k->cache_name, sizeof(k->cache_name), "%s", name);
-	if (!kmem_kmalloc_parse(name, c))
-		c->kmalloc_min = UINT64_MAX;
+	snprintf(f->name, sizeof(f->name), "%s", name);
+	kmem_kmalloc_parse(name, f);
+	c->n_caches++;
 	return 0;
+}
+
+static int configure_caches(struct kmem *k, struct kmem_cfg *c)
+{
+	int err = k->o->cache ? filter_add(k, c, k->o->cache) : 0;
+
+	for (size_t i = 0; i < k->n_suspects && !err; i++)
+		err = filter_add(k, c, k->suspects[i]);
+	return err;
 }
 
 static int configure_kmem(struct kmem *k, struct kmem_cfg *c)
@@ -116,7 +123,7 @@ static int configure_kmem(struct kmem *k, struct kmem_cfg *c)
 		c->site_start = start;
 		c->site_end = end;
 	}
-	return o->cache ? configure_cache(k, c) : 0;
+	return configure_caches(k, c);
 }
 
 static int configure(struct kmem *k)
@@ -136,7 +143,7 @@ static int configure(struct kmem *k)
 static int size_maps(struct kmem *k)
 {
 	uint64_t blocks = k->o->max_blocks ? k->o->max_blocks
-			  : k->o->full	   ? FULL_BLOCKS
+			  : k->sample == 1 ? FULL_BLOCKS
 					   : SAMPLED_BLOCKS;
 	struct bpf_map *unused[] = {
 		k->bpf->maps.slices,	   k->bpf->maps.threads,	 k->bpf->maps.threads_hash,

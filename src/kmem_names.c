@@ -47,7 +47,7 @@ void kmem_kmalloc_name(uint64_t size, uint64_t gfp, char *ret, size_t n)
 			 kib ? "k" : "");
 }
 
-bool kmem_kmalloc_parse(const char *name, struct kmem_cfg *ret)
+bool kmem_kmalloc_parse(const char *name, struct kmem_cache_filter *ret)
 {
 	char digits[16];
 	uint64_t size;
@@ -60,7 +60,7 @@ bool kmem_kmalloc_parse(const char *name, struct kmem_cfg *ret)
 		snprintf(digits, sizeof(digits), "%s", name + n);
 		if (parse_size(digits, &size) || !size)
 			return false;
-		ret->kmalloc_min = ret->kmalloc_max = size;
+		ret->kmalloc_size = size;
 		ret->kmalloc_gfp = kmalloc_kinds[i].gfp;
 		ret->kmalloc_gfp_mask = kmalloc_kinds[i].mask;
 		return true;
@@ -140,6 +140,36 @@ size_t kmem_tracing_frames(const struct frame *frames, size_t n)
 		if (frames[i].function && begins_with_one_of(frames[i].function, tracing))
 			cut = i + 1;
 	return cut;
+}
+
+size_t kmem_allocator_frames(const struct frame *frames, size_t n)
+{
+	static const char *const allocators[] = {
+		"alloc_vmap_area",
+		"__get_vm_area",
+		"get_vm_area",
+		"vmap",
+		"__vmalloc",
+		"vmalloc",
+		"vzalloc",
+		"__alloc_frozen_pages",
+		"__alloc_pages",
+		"alloc_pages",
+		"alloc_frozen_pages",
+		"__folio_alloc",
+		"folio_alloc",
+		"get_free_pages",
+		"get_zeroed_page",
+		"__get_free_page",
+		"pcpu_alloc",
+		"vmalloc_user",
+		NULL,
+	};
+	size_t i = 0;
+
+	while (i < n && frames[i].function && begins_with_one_of(frames[i].function, allocators))
+		i++;
+	return i < n ? i : 0;
 }
 
 bool kmem_in_interrupt(const struct frame *frames, size_t n)

@@ -192,7 +192,12 @@ static void row_cut(struct kmem *k, struct row *row, const struct stack *st,
 		    const struct kmem_origin *o)
 {
 	size_t cut = leaf_cut(k, st, o->call_site);
+	_cleanup_free_ struct frame *frames = NULL;
+	size_t n = MIN(st->n - cut, (size_t)12);
 
+	if (k->o->common.by == KMEM_BY_SITE && !o->call_site &&
+	    !name_frames(k, (const uint64_t *)st->pcs + cut, n, &frames, &n))
+		cut += kmem_allocator_frames(frames, n);
 	row->addresses = (uint64_t *)st->pcs + cut;
 	row->n_addresses = st->n - cut;
 	if (k->o->common.by == KMEM_BY_SITE)

@@ -147,7 +147,14 @@ static int print_heading(struct kmem *k)
 	return ferror(stdout) ? -EIO : 0;
 }
 
-static int print_growth(struct kmem *k, const struct kmem_readings *now)
+static void note_suspect(struct kmem *k, const struct watched *w)
+{
+	if (strcmp(w->kind, "slab") != 0 || w->growth <= 0 || k->n_suspects >= KMEM_FILTERS)
+		return;
+	snprintf(k->suspects[k->n_suspects++], KMEM_NAME, "%.*s", KMEM_NAME - 1, w->now->name);
+}
+
+static int print_growth(struct kmem *k, const struct kmem_readings *now, bool note)
 {
 	const struct kmem_readings *old = &k->readings;
 	double seconds = (double)(now->time_ns - old->time_ns) / 1e9;
@@ -162,6 +169,8 @@ static int print_growth(struct kmem *k, const struct kmem_readings *now)
 	n += compare(&now->vmalloc, &old->vmalloc, "vmalloc", w + n);
 	n += compare(&now->memory, &old->memory, "memory", w + n);
 	qsort(w, n, sizeof(*w), by_growth);
+	for (size_t i = 0; i < n && note; i++)
+		note_suspect(k, &w[i]);
 	err = print_heading(k);
 	for (size_t i = 0; i < n && i < k->o->common.top && !err; i++)
 		if (w[i].growth > 0)
@@ -174,15 +183,25 @@ int kmem_watch_start(struct kmem *k)
 	return readings_take(&k->readings);
 }
 
-int kmem_watch_tick(struct kmem *k)
+static int watch(struct kmem *k, bool note)
 {
 	struct kmem_readings now;
 	int err = readings_take(&now);
 
 	if (!err)
-		err = print_growth(k, &now);
+		err = print_growth(k, &now, note);
 	readings_deinit(&now);
 	return err;
+}
+
+int kmem_watch_tick(struct kmem *k)
+{
+	return watch(k, false);
+}
+
+int kmem_watch_suspect(struct kmem *k)
+{
+	return watch(k, true);
 }
 
 void kmem_watch_end(struct kmem *k)

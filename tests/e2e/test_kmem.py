@@ -255,6 +255,36 @@ def test_watch_ranks_what_grows():
     assert grown.get("TCP", 0) > 700, grown
 
 
+def test_suspect_finds_the_cache_and_its_stack(tmp_path):
+    """One victim grows a cache while it watches, another while it traces."""
+    first, second = hold("timerfd", tmp_path), hold("timerfd", tmp_path)
+    kmem = subprocess.Popen([MEMTALLY, "kmem", "--suspect", "--json", "-T", "100000", "1"],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    lines, errors = Lines(kmem.stdout), Lines(kmem.stderr)
+    try:
+        assert b"watching" in errors.next()
+        first.say()
+        first.expect("held")
+        grown, seen = [], []
+        while not seen or seen[-1]["type"] != "start":
+            seen.append(json.loads(lines.next()))
+        grown = [o["name"] for o in seen if o["type"] == "slab_cache"]
+        assert "kmalloc-256" in grown[:4]
+        second.say()
+        second.expect("held")
+        for _ in range(2000):
+            o = json.loads(lines.next())
+            if o["type"] == "stack" and leaf(o) == "__do_sys_timerfd_create" and (
+                    o["cache"] == "kmalloc-256" and o["count"] == N):
+                break
+        else:
+            raise AssertionError("the stack that grew was not named")
+    finally:
+        kmem.kill()
+        first.kill()
+        second.kill()
+
+
 @pytest.mark.parametrize("args,word", [
     (["--watch", "--full"], "more than one"),
     (["pages", "--cache", "dentry"], "--cache"),

@@ -33,15 +33,14 @@ static void test_kmalloc_names_parse_back(void **state)
 {
 	static const uint64_t sizes[] = {8, 96, 192, 1024, 8192};
 	static const uint64_t flags[] = {0xcc0, 0x400cc0, 0x10, 0x01};
-	struct kmem_cfg c;
+	struct kmem_cache_filter c;
 
 	(void)state;
 	for (size_t s = 0; s < ARRAY_SIZE(sizes); s++) {
 		for (size_t f = 0; f < ARRAY_SIZE(flags); f++) {
-			c = (struct kmem_cfg){0};
+			c = (struct kmem_cache_filter){0};
 			assert_true(kmem_kmalloc_parse(kmalloc(sizes[s], flags[f]), &c));
-			assert_int_equal(c.kmalloc_min, sizes[s]);
-			assert_int_equal(c.kmalloc_max, sizes[s]);
+			assert_int_equal(c.kmalloc_size, sizes[s]);
 			for (size_t g = 0; g < ARRAY_SIZE(flags); g++)
 				assert_int_equal((flags[g] & c.kmalloc_gfp_mask) == c.kmalloc_gfp,
 						 g == f);
@@ -94,6 +93,17 @@ static void test_tracing_frames_are_cut(void **state)
 						    F("g"), F("h"), F("bpf_prog_1234_x"))),
 			 0);
 	assert_int_equal(kmem_tracing_frames(NULL, 0), 0);
+}
+
+static void test_allocator_frames(void **state)
+{
+	(void)state;
+	assert_int_equal(kmem_allocator_frames(
+				 FRAMES(F("alloc_vmap_area"), F("__get_vm_area_node"), F("jit"))),
+			 2);
+	assert_int_equal(kmem_allocator_frames(FRAMES(F("jit"), F("vmalloc"))), 0);
+	/* nothing else known: better the allocator than nothing */
+	assert_int_equal(kmem_allocator_frames(FRAMES(F("alloc_vmap_area"))), 0);
 }
 
 static void test_interrupts_are_known(void **state)
@@ -169,6 +179,7 @@ int main(void)
 		cmocka_unit_test(test_kmalloc_names_parse_back),
 		cmocka_unit_test(test_gfp),
 		cmocka_unit_test(test_tracing_frames_are_cut),
+		cmocka_unit_test(test_allocator_frames),
 		cmocka_unit_test(test_interrupts_are_known),
 		cmocka_unit_test(test_accounted),
 		cmocka_unit_test(test_site_range),
