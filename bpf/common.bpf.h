@@ -216,30 +216,65 @@ static __always_inline __u64 hash_mix(__u64 h, __u64 v)
 	return h ^ (h >> 32);
 }
 
+/* Where in a probed function a stack is taken. */
+enum take_where {
+	TAKE_AT_ENTRY,	  /* on its first instructions: leaf is the function */
+	TAKE_AT_RETURN,	  /* in a uretprobe: leaf is the caller */
+	TAKE_AT_RET_SITE, /* on its `ret`: leaf is the caller, still on the stack */
+};
+
+struct taking {
+	__u8 kind;
+	__u8 where; /* enum take_where */
+};
+
+/*
+ * From the `ret` of a function to its caller, as if it had been executed. Where the stack
+ * can't be read the walk begins at the `ret` and will say so itself.
+ */
+static __always_inline void walk_leave(struct walk *w)
+{
+	__u64 caller = w->aux; /* aarch64: x30 */
+
+	if (!WALK_AARCH64 && bpf_probe_read_user(&caller, sizeof(caller), (void *)w->sp))
+		return;
+	w->slot = w->sp;
+	w->sp += WALK_AARCH64 ? 0 : 8;
+	w->pc = caller;
+	w->entry = 0;
+	w->is_ra = 1;
+}
+
 /*
  * Takes the user stack of the running thread into s->pcs and returns the id of the site it
  * belongs to: a 64-bit hash over the frames, the process image, the kind and, on request,
  * the thread. At 1M stacks two meet with a chance of 3e-8.
  */
 static __always_inline __u64 stack_take(struct pt_regs *ctx, struct stack_event *s, __u64 proc_key,
-					__u8 kind, int is_return)
+					const struct taking *how)
 {
 	__u32 tgid = proc_key;
 	struct unwind_slice *slice = bpf_map_lookup_elem(&slices, &tgid);
 	struct walk w;
 	__u64 id;
 
-	walk_start(&w, ctx, slice, is_return);
+	walk_start(&w, ctx, slice, how->where == TAKE_AT_RETURN);
+	if (how->where == TAKE_AT_RET_SITE)
+		walk_leave(&w);
 	walk_run(&w, s->pcs);
 	count(STAT_WALKS);
 	count(STAT_WALK_STATUS + (w.status < WALK_STATUSES ? w.status : WALK_FAULT));
 	if (w.flags & WALK_FLAG_FP)
 		count(STAT_WALK_FP);
-	id = hash_mix(hash_mix(w.hash, proc_key), kind + 1);
+	if (w.flags & WALK_FLAG_BUSY)
+		count(STAT_WALK_BUSY);
+	if (w.flags & WALK_FLAG_NEW)
+		count(STAT_WALK_NEW);
+	id = hash_mix(hash_mix(w.hash, proc_key), how->kind + 1);
 	if (cfg.by_thread)
 		id = hash_mix(id, bpf_get_current_pid_tgid());
 	s->site = id ? id : 1;
-	s->kind = kind;
+	s->kind = how->kind;
 	s->status = w.status;
 	s->flags = w.flags;
 	s->n = w.n;

@@ -14,11 +14,11 @@
  * Keeps the compiler from merging loads of different registers into one load through a
  * computed context pointer, which the verifier refuses.
  */
-#define CTX_LOAD(expr)                                                                             \
-	({                                                                                         \
-		__u64 value_ = (expr);                                                             \
-		asm volatile("" : "+r"(value_));                                                   \
-		value_;                                                                            \
+#define CTX_LOAD(expr)                           \
+	({                                       \
+		__u64 value_ = (expr);           \
+		asm volatile("" : "+r"(value_)); \
+		value_;                          \
 	})
 
 /* The n-th function argument that travels in a register, from 1; 0 gives 0. */

@@ -17,7 +17,7 @@
 #include "alloc_spec.h"
 
 #define MAP_ANONYMOUS 0x20
-#define CLONE_THREAD 0x00010000
+#define CLONE_THREAD  0x00010000
 
 /* --trace: one record per call, with the stack that was just taken. */
 static __always_inline void call_trace(struct stack_event *s, __u64 proc_key,
@@ -58,15 +58,15 @@ static __always_inline void on_free(struct pt_regs *ctx, __u64 proc_key,
 	t = thread_get();
 	if (!t)
 		return;
-	stack_take(ctx, &t->stack, proc_key, spec->kind, 0);
+	stack_take(ctx, &t->stack, proc_key, &(struct taking){spec->kind, TAKE_AT_ENTRY});
 	call_trace(&t->stack, proc_key, spec, &key, b.size);
 }
 
 /* A realloc whose end was not seen did not free its block as far as anyone knows. */
 static __always_inline void call_drop(struct call *c, __u64 proc_key)
 {
-	struct block_key key = { .address = c->ptr, .proc_key = proc_key };
-	struct block_value old = { c->old_size, c->old_born, c->old_site };
+	struct block_key key = {.address = c->ptr, .proc_key = proc_key};
+	struct block_value old = {c->old_size, c->old_born, c->old_site};
 	struct alloc_spec spec = alloc_spec_unpack(c->cookie);
 
 	if (!(spec.flags & ALLOC_FLAG_THROWS))
@@ -80,16 +80,17 @@ static __always_inline __u64 call_size(struct pt_regs *ctx, const struct alloc_s
 {
 	__u64 size = compat_arg(ctx, spec->size_arg);
 	__u64 n = spec->count_arg ? compat_arg(ctx, spec->count_arg) : 1;
+	__u64 product = size * n;
 
-	/* An overflow makes the call fail; any huge value will do. */
-	if (n > 0xffffffff || size > 0xffffffff)
-		return n == 1 ? size : size == 1 ? n : n && size ? ~0ULL >> 1 : 0;
-	return size * n;
+	/* An overflow makes the call fail; any huge value will do. The barrier keeps clang
+	 * from making one 128-bit multiplication of it, which BPF has not. */
+	asm volatile("" : "+r"(product));
+	return n && product / n != size ? ~0ULL >> 1 : product;
 }
 
 static __always_inline void call_take_old(struct call *c, __u64 proc_key)
 {
-	struct block_key key = { .address = c->ptr, .proc_key = proc_key };
+	struct block_key key = {.address = c->ptr, .proc_key = proc_key};
 	struct block_value old;
 
 	if (c->has_old || !c->ptr || !block_take(&key, &old))
@@ -205,8 +206,8 @@ static __always_inline __u64 result_address(struct call *c, const struct alloc_s
 /* Settles the block that a realloc took out: freed, or still there. */
 static __always_inline void old_settle(struct call *c, __u64 proc_key, int freed)
 {
-	struct block_key key = { .address = c->ptr, .proc_key = proc_key };
-	struct block_value old = { c->old_size, c->old_born, c->old_site };
+	struct block_key key = {.address = c->ptr, .proc_key = proc_key};
+	struct block_value old = {c->old_size, c->old_born, c->old_site};
 
 	if (!c->has_old)
 		return;
@@ -219,7 +220,7 @@ static __always_inline void old_settle(struct call *c, __u64 proc_key, int freed
 
 static __always_inline void on_resized(struct call *c, __u64 proc_key, __u64 rc)
 {
-	struct block_key key = { .address = c->ptr, .proc_key = proc_key };
+	struct block_key key = {.address = c->ptr, .proc_key = proc_key};
 	struct block_value b;
 	struct site *s;
 
@@ -236,7 +237,7 @@ struct result {
 	struct alloc_spec spec;
 	__u64 proc_key;
 	__u64 rc;
-	int is_return; /* at a uretprobe, not at a `ret` instruction */
+	__u8 where; /* enum take_where: uretprobe or `ret` instruction */
 };
 
 static __always_inline void on_allocated(struct pt_regs *ctx, struct thread *t, struct result *r)
@@ -251,7 +252,7 @@ static __always_inline void on_allocated(struct pt_regs *ctx, struct thread *t, 
 		old_settle(c, r->proc_key, key.address || !c->size);
 	if (!key.address || c->skip)
 		return;
-	stack_take(ctx, &t->stack, r->proc_key, r->spec.kind, r->is_return);
+	stack_take(ctx, &t->stack, r->proc_key, &(struct taking){r->spec.kind, r->where});
 	outstanding_add(&key, c->size, &t->stack);
 	if (cfg.trace_calls)
 		call_trace(&t->stack, r->proc_key, &r->spec, &key, c->size);
@@ -259,8 +260,8 @@ static __always_inline void on_allocated(struct pt_regs *ctx, struct thread *t, 
 
 static __always_inline void on_mapped(struct pt_regs *ctx, struct thread *t, struct result *r)
 {
-	struct range_event e = { .start = r->rc, .length = t->call.size };
-	struct block_key key = { .address = r->rc, .proc_key = r->proc_key };
+	struct range_event e = {.start = r->rc, .length = t->call.size};
+	struct block_key key = {.address = r->rc, .proc_key = r->proc_key};
 	struct site *s;
 
 	if (!result_ok(r->rc, ALLOC_OK_NOT_MINUS1)) {
@@ -272,7 +273,7 @@ static __always_inline void on_mapped(struct pt_regs *ctx, struct thread *t, str
 		e.flags = t->call.ptr;
 		e.fd = t->call.out;
 	}
-	stack_take(ctx, &t->stack, r->proc_key, ALLOC_KIND_MMAP, r->is_return);
+	stack_take(ctx, &t->stack, r->proc_key, &(struct taking){ALLOC_KIND_MMAP, r->where});
 	s = site_get(&t->stack, r->proc_key);
 	if (s)
 		__sync_fetch_and_add(&s->allocs, 1);
@@ -305,21 +306,21 @@ static __always_inline void call_end(struct pt_regs *ctx, struct thread *t, stru
 	}
 }
 
-static __always_inline int leave(struct pt_regs *ctx, int is_return)
+static __always_inline int leave(struct pt_regs *ctx, __u8 where)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx);
 	struct result r = {
 		.spec = alloc_spec_unpack(cookie),
 		.proc_key = task_wanted(),
 		.rc = CTX_LOAD(PT_REGS_RC(ctx)),
-		.is_return = is_return,
+		.where = where,
 	};
 	struct thread *t;
 
 	if (!r.proc_key)
 		return 0;
 	t = thread_get();
-	if (!t || t->call.sp != compat_entry_sp(ctx, is_return) ||
+	if (!t || t->call.sp != compat_entry_sp(ctx, where == TAKE_AT_RETURN) ||
 	    (t->call.cookie >> 32) != (cookie >> 32))
 		return 0; /* nested, or begun before we came */
 	call_end(ctx, t, &r);
@@ -330,7 +331,7 @@ static __always_inline int leave(struct pt_regs *ctx, int is_return)
 SEC("uretprobe")
 int leak_return(struct pt_regs *ctx)
 {
-	leave(ctx, 1);
+	leave(ctx, TAKE_AT_RETURN);
 	NO_PRIVATE_STACK(ctx);
 	return 0;
 }
@@ -339,7 +340,7 @@ int leak_return(struct pt_regs *ctx)
 SEC("uprobe")
 int leak_ret_site(struct pt_regs *ctx)
 {
-	leave(ctx, 0);
+	leave(ctx, TAKE_AT_RET_SITE);
 	NO_PRIVATE_STACK(ctx);
 	return 0;
 }
@@ -350,7 +351,7 @@ int leak_ret_site(struct pt_regs *ctx)
 SEC("?tp/task/task_newtask")
 int leak_newtask(struct trace_event_raw_task_newtask *ctx)
 {
-	__u32 parent = bpf_get_current_pid_tgid() >> 32;
+	__u32 parent = task_ids() >> 32;
 	__u32 child = BPF_CORE_READ(ctx, pid);
 	struct unwind_slice *slice;
 
@@ -369,7 +370,7 @@ int leak_newtask(struct trace_event_raw_task_newtask *ctx)
 SEC("?tp/sched/sched_process_exec")
 int leak_exec(void *ctx)
 {
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u32 tgid = task_ids() >> 32;
 
 	if (!bpf_map_lookup_elem(&procs, &tgid))
 		return 0;

@@ -97,6 +97,7 @@ NO_PRIVATE_STACK_ARRAY(unwind_no_tail);
 
 struct walk;
 static __always_inline __u64 walk_untramp(struct walk *w);
+static __always_inline int walk_find_vma(struct walk *w, __u64 pc);
 
 #include "unwind_step.bpf.h"
 
@@ -125,6 +126,8 @@ static __always_inline __u64 walk_untramp(struct walk *w)
 	}
 	return 0;
 }
+
+#include "unwind_vma.bpf.h"
 
 /* From plain registers, at any instruction (page faults, samples). slice: may be NULL. */
 static __always_inline void walk_start_regs(struct walk *w, const struct walk_regs *regs,

@@ -10,6 +10,8 @@
  *	walk_mapping(k), walk_block(k), walk_row(k), walk_rule(k)
  *					element k of a table, or NULL
  *	walk_untramp(w)			what a pending uretprobe hides at w->pc, or 0
+ *	walk_find_vma(w, pc)		1 and the mapping cache filled, from what the kernel
+ *					knows at this moment; 0 if that is no known object
  *	WALK_AARCH64			0 or 1
  *	WALK_STEP			linkage of walk_step()
  *
@@ -21,16 +23,11 @@
 #ifndef MEMTALLY_UNWIND_STEP_BPF_H
 #define MEMTALLY_UNWIND_STEP_BPF_H
 
-#include "unwind.h"
+#include "unwind_walk.bpf.h"
 
 #define WALK_MORE (-1) /* walk_step(): there is a caller */
 
-#define WALK_ROW_STEPS	   9	     /* halvings of at most 257 rows of a block */
-#define WALK_MAPPING_STEPS 12	     /* of at most UNWIND_MAX_MAPPINGS */
-#define WALK_FP_REACH	   (1 << 20) /* a frame pointer this far above sp is not believed */
-#define WALK_TRAMP_UNKNOWN (~0ULL)
-#define WALK_LOST_FP	   1
-#define WALK_LOST_AUX	   2
+#define WALK_FP_REACH (1 << 20) /* a frame pointer this far above sp is not believed */
 
 /* glibc's and the kernel's rt_sigframe, from sp in the signal trampoline. */
 #if WALK_AARCH64
@@ -45,114 +42,12 @@
 #define WALK_SIG_PC  168
 #endif
 
-/* Registers to start from. aux: rbx on x86-64, x30 on aarch64. r10: x86-64 only. */
-struct walk_regs {
-	__u64 pc, sp, fp, aux, r10;
-};
-
-struct walk {
-	/* The frame we stand in. fp_at, aux_at: if not 0, where the value is saved. */
-	__u64 pc, sp, fp, aux, r10;
-	__u64 fp_at, aux_at;
-	__u64 slot; /* where pc was read from, as uretprobes name it; 0: a register */
-	/* The mapping of the last frame; m_len 0: none. */
-	__u64 m_start, m_len, m_base;
-	__u32 m_block, m_n_blocks;
-	struct unwind_slice slice;
-	/* Pending uretprobes: trampoline address, next return_instance to look at. */
-	__u64 tramp, tramp_next;
-	/* Results: what to report for this frame, hash and number of all frames. */
-	__u64 cur, hash;
-	__u32 n, status, flags;
-	__u8 is_ra; /* pc is a return address: the call lies before it */
-	__u8 entry; /* pc is the first instruction of a function */
-	__u8 lost;  /* WALK_LOST_*: the register's value is unknown */
-	__u8 pad;
-};
-
-/*
- * Keeps clang from turning the masks of the searches back into branches, which would
- * double the verifier's paths at each halving.
- */
-#define WALK_OPAQUE(x) asm volatile("" : "+r"(x))
-
 #define WALK_TRY(status_expr)                \
 	do {                                 \
 		int status_ = (status_expr); \
 		if (status_ != WALK_MORE)    \
 			return status_;      \
 	} while (0)
-
-static inline __attribute__((always_inline)) int walk_find_mapping(struct walk *w, __u64 pc)
-{
-	__u32 base = w->slice.lo, n = w->slice.n, k, half;
-	const struct unwind_mapping *m;
-
-	if (!n)
-		return 0;
-	for (int i = 0; i < WALK_MAPPING_STEPS && n > 1; i++) {
-		__s64 below;
-
-		half = n >> 1;
-		k = base + half;
-		m = walk_mapping(k);
-		if (!m)
-			return 0;
-		below = (__s64)(pc - m->start) >> 63;
-		WALK_OPAQUE(below);
-		base += half & ~(__u32)below;
-		n -= half;
-		WALK_OPAQUE(base);
-		WALK_OPAQUE(n);
-	}
-	m = walk_mapping(base);
-	if (!m || pc < m->start || pc >= m->end)
-		return 0;
-	w->m_start = m->start;
-	w->m_len = m->end - m->start;
-	w->m_base = m->base;
-	w->m_block = m->block;
-	w->m_n_blocks = m->n_blocks;
-	return 1;
-}
-
-static inline __attribute__((always_inline)) const struct unwind_rule *
-walk_find_rule(const struct walk *w, __u64 pc)
-{
-	__u64 off = pc - w->m_base, b = off >> UNWIND_BLOCK_SHIFT;
-	const struct unwind_block *block;
-	const struct unwind_row *row;
-	__u32 base, n, k, half;
-
-	if (b >= w->m_n_blocks) /* below the first address off has wrapped */
-		return 0;
-	k = w->m_block + (__u32)b;
-	block = walk_block(k);
-	if (!block)
-		return 0;
-	base = block->first;
-	n = block->n;
-	for (int i = 0; i < WALK_ROW_STEPS && n > 1; i++) {
-		__s64 below;
-
-		half = n >> 1;
-		k = base + half;
-		row = walk_row(k);
-		if (!row)
-			return 0;
-		below = (__s64)(off - row->pc) >> 63;
-		WALK_OPAQUE(below);
-		base += half & ~(__u32)below;
-		n -= half;
-		WALK_OPAQUE(base);
-		WALK_OPAQUE(n);
-	}
-	row = walk_row(base);
-	if (!row || row->pc > off)
-		return 0;
-	k = row->rule;
-	return walk_rule(k);
-}
 
 static inline __attribute__((always_inline)) int walk_need_fp(struct walk *w)
 {
@@ -323,6 +218,29 @@ walk_leave_by_rule(struct walk *w, const struct unwind_rule *r, __u64 pc)
 }
 
 /*
+ * Fills the mapping cache for *pc, where it does not hold it yet: from the slice, else
+ * from the kernel. A trampoline's *pc becomes what it hides.
+ */
+static inline __attribute__((always_inline)) int walk_locate(struct walk *w, __u64 *pc)
+{
+	int tables = unwind_cfg.mode != UNWIND_FP;
+	__u64 hidden;
+
+	if (tables && walk_find_mapping(w, *pc))
+		return 1;
+	w->m_len = 0;
+	hidden = w->slot ? walk_untramp(w) : 0;
+	if (hidden) {
+		w->pc = w->cur = hidden;
+		w->flags |= WALK_FLAG_TRAMP;
+		*pc = hidden - 1;
+		if (tables && walk_find_mapping(w, *pc))
+			return 1;
+	}
+	return tables && walk_find_vma(w, *pc);
+}
+
+/*
  * From the frame in *w to its caller: WALK_MORE, or the final enum walk_status. w->cur
  * becomes the address to report for this frame, also with a final status. Global in
  * BPF, that is verified once, on its own (for any argument, hence the test); inlined
@@ -331,7 +249,7 @@ walk_leave_by_rule(struct walk *w, const struct unwind_rule *r, __u64 pc)
 WALK_STEP int walk_step(struct walk *w)
 {
 	const struct unwind_rule *r;
-	__u64 pc, hidden;
+	__u64 pc;
 
 	if (!w)
 		return WALK_FAULT;
@@ -339,25 +257,12 @@ WALK_STEP int walk_step(struct walk *w)
 	w->cur = w->pc;
 	if (w->entry)
 		return walk_leave_entry(w);
-	if (unwind_cfg.mode == UNWIND_FP || pc - w->m_start >= w->m_len) {
-		if (unwind_cfg.mode == UNWIND_FP || !walk_find_mapping(w, pc)) {
-			hidden = w->slot ? walk_untramp(w) : 0;
-			if (hidden) {
-				w->pc = w->cur = hidden;
-				w->flags |= WALK_FLAG_TRAMP;
-				pc = hidden - 1;
-			}
-			if (unwind_cfg.mode == UNWIND_FP)
-				return walk_leave_by_fp(w, WALK_NO_ROW);
-			if (!hidden || !walk_find_mapping(w, pc)) {
-				w->m_len = 0;
-				return walk_leave_by_fp(w, WALK_NO_MAPPING);
-			}
-		}
-	}
+	if (pc - w->m_start >= w->m_len && !walk_locate(w, &pc))
+		return walk_leave_by_fp(w, unwind_cfg.mode == UNWIND_FP ? WALK_NO_ROW
+									: WALK_NO_MAPPING);
 	r = walk_find_rule(w, pc);
 	if (!r || r->kind == UNWIND_GAP)
-		return walk_leave_by_fp(w, WALK_NO_ROW);
+		return walk_leave_by_fp(w, w->m_unknown ? WALK_NO_MAPPING : WALK_NO_ROW);
 	if (r->kind == UNWIND_STOP)
 		return WALK_COMPLETE;
 	if (r->kind == UNWIND_SIGFRAME)

@@ -13,14 +13,14 @@
 #include "unwind.h"
 
 #define ABI_MAX_FRAMES UNWIND_MAX_FRAMES
-#define CATCH_ALL_SITE 0ULL	/* stacks that found no room */
+#define CATCH_ALL_SITE 0ULL /* stacks that found no room */
 
 enum scope { SCOPE_PIDS, SCOPE_ALL, SCOPE_CGROUP };
 
 /* Written once before load, constant afterwards: unused paths vanish in the verifier. */
 struct cfg {
-	__u64 min_size, max_size; /* bytes, inclusive */
-	__u64 sample_bytes;	  /* mean distance between samples; 0: every allocation */
+	__u64 min_size, max_size;   /* bytes, inclusive */
+	__u64 sample_bytes;	    /* mean distance between samples; 0: every allocation */
 	__u64 pidns_dev, pidns_ino; /* 0: pids are those of the initial namespace */
 	__u32 scope;
 	__u32 self_tgid;    /* never traced */
@@ -32,13 +32,15 @@ struct cfg {
 
 /* Counters, one slot per CPU each. STAT_LOSS_FIRST on: losses, reported when not zero. */
 enum stat_id {
-	STAT_ALLOCS,	   /* allocations recorded */
-	STAT_FREES,	   /* frees of recorded blocks */
-	STAT_FREES_OTHER,  /* frees of blocks that were never recorded */
-	STAT_CALLS,	   /* probe hits of wanted processes */
-	STAT_WALKS,	   /* stacks taken */
-	STAT_WALK_FP,	   /* of these: with frames by frame pointer guess */
-	STAT_WALK_STATUS,  /* first of enum walk_status counters */
+	STAT_ALLOCS,	  /* allocations recorded */
+	STAT_FREES,	  /* frees of recorded blocks */
+	STAT_FREES_OTHER, /* frees of blocks that were never recorded */
+	STAT_CALLS,	  /* probe hits of wanted processes */
+	STAT_WALKS,	  /* stacks taken */
+	STAT_WALK_FP,	  /* of these: with frames by frame pointer guess */
+	STAT_WALK_BUSY,	  /* of these: a mapping could not be looked up */
+	STAT_WALK_NEW,	  /* of these: through a file without a table, or not in time */
+	STAT_WALK_STATUS, /* first of enum walk_status counters */
 	STAT_LOSS_FIRST = STAT_WALK_STATUS + WALK_STATUSES,
 	STAT_BLOCKS_FULL = STAT_LOSS_FIRST, /* no room for a block */
 	STAT_SITES_FULL,   /* no room for a stack: bytes went to the catch-all site */
@@ -72,12 +74,12 @@ struct block_value {
 struct site {
 	__s64 bytes, count; /* outstanding; in SAMPLE_UNITs when sampling */
 	__u64 allocs, frees;
-	__u64 born_sum_ms;  /* sum over outstanding blocks, not weighted */
+	__u64 born_sum_ms; /* sum over outstanding blocks, not weighted */
 	__u64 proc_key;
 	__u32 tid;
-	__u8 kind;	    /* enum alloc_kind */
-	__u8 status;	    /* enum walk_status */
-	__u8 sent;	    /* the stack's record is in the ring */
+	__u8 kind;   /* enum alloc_kind */
+	__u8 status; /* enum walk_status */
+	__u8 sent;   /* the stack's record is in the ring */
 	__u8 pad;
 };
 
@@ -103,7 +105,7 @@ struct event {
 struct range_event {
 	struct event ev;
 	__u64 start, length;
-	__u64 site; /* for the ones that create */
+	__u64 site;  /* for the ones that create */
 	__u32 flags; /* mmap flags */
 	__s32 fd;
 };
@@ -115,8 +117,8 @@ struct stack_event {
 	__u16 function;	     /* EVENT_CALL: index of the probed function */
 	__u8 op;	     /* EVENT_CALL: enum alloc_op */
 	__u8 kind;
-	__u8 status;	     /* enum walk_status */
-	__u8 flags;	     /* WALK_FLAG_* */
+	__u8 status; /* enum walk_status */
+	__u8 flags;  /* WALK_FLAG_* */
 	__u16 n;
 	__u64 pcs[ABI_MAX_FRAMES];
 };

@@ -48,10 +48,10 @@ struct alloc_spec {
 
 static inline __u64 alloc_spec_pack(const struct alloc_spec *s)
 {
-	return (__u64)(s->op & 15) | (__u64)(s->size_arg & 7) << 4 | (__u64)(s->count_arg & 7) << 7 |
-	       (__u64)(s->ptr_arg & 7) << 10 | (__u64)(s->out_arg & 7) << 13 |
-	       (__u64)(s->ok & 3) << 16 | (__u64)(s->kind & 3) << 18 | (__u64)(s->flags & 15) << 20 |
-	       (__u64)s->function << 32;
+	return (__u64)(s->op & 15) | (__u64)(s->size_arg & 7) << 4 |
+	       (__u64)(s->count_arg & 7) << 7 | (__u64)(s->ptr_arg & 7) << 10 |
+	       (__u64)(s->out_arg & 7) << 13 | (__u64)(s->ok & 3) << 16 |
+	       (__u64)(s->kind & 3) << 18 | (__u64)(s->flags & 15) << 20 | (__u64)s->function << 32;
 }
 
 static inline struct alloc_spec alloc_spec_unpack(__u64 cookie)

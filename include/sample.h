@@ -12,10 +12,10 @@
 
 #include <linux/types.h>
 
-#define SAMPLE_UNIT 1024u   /* weights, and bytes and counts while sampling, are in 1/1024 */
-#define SAMPLE_STEP 64u	    /* steps of the weight table for each R of size */
-#define SAMPLE_WEIGHTS 512u /* up to x = 8, where the weight is 1.0003 */
-#define SAMPLE_LOGS 1024u   /* -ln(u) in 1/65536, in steps of u */
+#define SAMPLE_UNIT    1024u /* weights, and bytes and counts while sampling, are in 1/1024 */
+#define SAMPLE_STEP    64u   /* steps of the weight table for each R of size */
+#define SAMPLE_WEIGHTS 512u  /* up to x = 8, where the weight is 1.0003 */
+#define SAMPLE_LOGS    1024u /* -ln(u) in 1/65536, in steps of u */
 
 static inline __u64 sample_weight_of(__u64 size, __u64 interval, const volatile __u32 *weights)
 {
@@ -27,8 +27,8 @@ static inline __u64 sample_weight_of(__u64 size, __u64 interval, const volatile 
 		return SAMPLE_UNIT;
 	if (size < interval)
 		return size ? interval * SAMPLE_UNIT / size + SAMPLE_UNIT / 2 +
-				      size * SAMPLE_UNIT / 12 / interval :
-			      SAMPLE_UNIT;
+				       size * SAMPLE_UNIT / 12 / interval
+			    : SAMPLE_UNIT;
 	i = size * SAMPLE_STEP / interval;
 	return weights[i & (SAMPLE_WEIGHTS - 1)];
 }

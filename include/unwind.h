@@ -3,9 +3,10 @@
  * unwind.h - layout of the unwind tables: written by src/cfi and src/trace/unwind.c,
  * read by the stack walk in bpf/unwind.bpf.h.
  *
- * Four arrays serve every process at once:
+ * Four arrays and a hash table serve every process at once:
  *
  *	mappings  one sorted slice per process: address range -> object
+ *	objects   inode -> object, for mappings that no slice knows yet
  *	blocks    per object, one entry per 256 bytes of code -> range of rows
  *	rows      per object, sorted: code offset -> rule, valid up to the next row
  *	rules     interned over all objects: how to get from a frame to its caller
@@ -22,6 +23,7 @@
 #define UNWIND_MAX_FRAMES   127	  /* as kernel.perf_event_max_stack; fits 1 KiB with one u64 */
 #define UNWIND_MAX_RULES    65536 /* 1724 files of a Debian system need 5028 */
 #define UNWIND_MAX_MAPPINGS 4095  /* executable mappings of one process */
+#define UNWIND_MAX_SEGMENTS 4	  /* executable ones of an object; 1 is usual, 2 seen */
 #define UNWIND_BLOCK_SHIFT  8
 
 enum unwind_mode {		 /* --unwind */
@@ -34,8 +36,10 @@ enum unwind_mode {		 /* --unwind */
 struct unwind_cfg {
 	__u32 max_frames; /* 1 to UNWIND_MAX_FRAMES */
 	__u32 mode;	  /* enum unwind_mode */
+	__u32 find_vma;	  /* log2 of the page size; 0: the kernel has no bpf_find_vma() */
+	__u32 wait_ns;	  /* at most, in all, for the table of a file never seen before */
 };
-_Static_assert(sizeof(struct unwind_cfg) == 8, "layout");
+_Static_assert(sizeof(struct unwind_cfg) == 16, "layout");
 
 /* How a walk ended. Same order as enum stack_status of src/lib/snapshot.h. */
 enum walk_status {
@@ -49,9 +53,11 @@ enum walk_status {
 };
 
 /* What happened on the way. */
-#define WALK_FLAG_FP	 1 /* a frame pointer was trusted: plausible, not proven */
-#define WALK_FLAG_TRAMP	 2 /* return address hidden by a pending uretprobe, resolved */
-#define WALK_FLAG_SIGNAL 4 /* went through a signal frame */
+#define WALK_FLAG_FP	 1  /* a frame pointer was trusted: plausible, not proven */
+#define WALK_FLAG_TRAMP	 2  /* return address hidden by a pending uretprobe, resolved */
+#define WALK_FLAG_SIGNAL 4  /* went through a signal frame */
+#define WALK_FLAG_BUSY	 8  /* a mapping could not be looked up: mmap_lock was taken */
+#define WALK_FLAG_NEW	 16 /* came through a file that has no table (yet) */
 
 /* The two halves of a row are one u64 with pc on top. */
 struct unwind_row {
@@ -111,6 +117,30 @@ struct unwind_mapping {
 	__u32 block, n_blocks;
 };
 _Static_assert(sizeof(struct unwind_mapping) == 32, "layout");
+
+/* A file as the kernel sees it through a mapping; dev is i_sb->s_dev: major << 20 | minor. */
+struct unwind_object_key {
+	__u64 ino;
+	__u32 dev;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct unwind_object_key) == 16, "layout");
+
+struct unwind_segment {	    /* executable */
+	__u64 offset, size; /* in the file, bytes */
+	__u64 base;	    /* of the first covered byte, if the file were mapped at 0 */
+};
+
+/*
+ * size guards against another file with the same numbers, which btrfs has in each of its
+ * subvolumes. n_blocks 0: two known files have them, so neither is believed.
+ */
+struct unwind_object {
+	__u64 size; /* of the file, bytes */
+	__u32 block, n_blocks;
+	struct unwind_segment segments[UNWIND_MAX_SEGMENTS]; /* unused: size 0 */
+};
+_Static_assert(sizeof(struct unwind_object) == 16 + UNWIND_MAX_SEGMENTS * 24, "layout");
 
 /* The mappings of one process, sorted by start: mappings[lo .. lo + n). n = 0: none. */
 struct unwind_slice {

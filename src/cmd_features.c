@@ -26,7 +26,7 @@ static const struct opt_group features_group = {
 	.n = ARRAY_SIZE(features_rows),
 };
 
-static const struct opt_group *const features_groups[] = { &features_group, NULL };
+static const struct opt_group *const features_groups[] = {&features_group, NULL};
 
 static const struct opts_spec features_spec = {
 	.command = "features",
@@ -60,8 +60,7 @@ static int run(const void *cfg)
 		return print_json() || fflush(stdout) ? STATUS_FAILURE : STATUS_FINE;
 	for (int i = 0; i < FEATURE_COUNT; i++)
 		printf("%-18s %-4s %s\n", feature_name((enum feature)i),
-		       feature_has((enum feature)i) ? "yes" : "no",
-		       feature_about((enum feature)i));
+		       feature_has((enum feature)i) ? "yes" : "no", feature_about((enum feature)i));
 	return fflush(stdout) ? STATUS_FAILURE : STATUS_FINE;
 }
 

@@ -8,196 +8,14 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include "cmd.h"
 #include "leak.h"
 #include "lib/log.h"
-#include "trace/attach.h"
-#include "trace/collect.h"
 #include "trace/features.h"
-#include "trace/sampling.h"
-
-#define DEFAULT_BLOCKS (2u << 20)
-#define MIN_BLOCKS (64u << 10)
-#define DEFAULT_STACKS (64u << 10)
-#define BLOCK_BYTES 104 /* of kernel memory for an element of the table of blocks */
-#define PROCS_EVERY 32768
-
-/* ---- load ---- */
-
-/* As many blocks as an eighth of the available memory holds, 2 Mi at most. */
-static uint64_t default_blocks(void)
-{
-	_cleanup_free_ char *text = NULL;
-	unsigned long long kib = 0;
-	char *line;
-
-	if (read_file("/proc/meminfo", &text, NULL))
-		return MIN_BLOCKS;
-	line = strstr(text, "MemAvailable:");
-	if (!line || sscanf(line, "MemAvailable: %llu", &kib) != 1)
-		return MIN_BLOCKS;
-	return MAX(MIN(kib * 1024 / 8 / BLOCK_BYTES, DEFAULT_BLOCKS), MIN_BLOCKS);
-}
-
-static bool wants_every(const struct leak_opts *o)
-{
-	return o->common.all || o->common.cgroup;
-}
-
-/* Our own pids, when we are not in the initial pid namespace (its inode is fixed). */
-static void configure_pidns(struct cfg *cfg)
-{
-	struct stat st;
-
-	if (stat("/proc/self/ns/pid", &st) || st.st_ino == 0xEFFFFFFCU)
-		return;
-	cfg->pidns_dev = st.st_dev;
-	cfg->pidns_ino = st.st_ino;
-}
-
-static const uint32_t unwind_modes[] = {
-	[UNWIND_OPT_AUTO] = UNWIND_DWARF,
-	[UNWIND_OPT_DWARF] = UNWIND_DWARF,
-	[UNWIND_OPT_FP] = UNWIND_FP,
-	[UNWIND_OPT_NONE] = UNWIND_NONE,
-};
-
-static void configure(const struct leak_opts *o, struct leak_bpf *bpf)
-{
-	struct cfg *cfg = (struct cfg *)&bpf->rodata->cfg;
-
-	cfg->min_size = o->min_size;
-	cfg->max_size = o->max_size ? o->max_size : UINT64_MAX;
-	cfg->sample_bytes = o->sample_bytes;
-	cfg->scope = o->common.cgroup ? SCOPE_CGROUP : o->common.all ? SCOPE_ALL : SCOPE_PIDS;
-	cfg->self_tgid = (uint32_t)getpid();
-	cfg->follow = o->common.follow;
-	cfg->by_thread = o->common.by == LEAK_BY_THREAD;
-	cfg->trace_calls = o->trace;
-	cfg->task_storage = feature_has(FEATURE_TASK_STORAGE);
-	configure_pidns(cfg);
-	sampling_fill(bpf->rodata->sample_weights, bpf->rodata->sample_logs);
-	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->max_frames =
-		(uint32_t)o->common.max_frames;
-	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->mode = unwind_modes[o->common.unwind];
-}
-
-static int size_maps(struct leak *l)
-{
-	const struct leak_opts *o = l->o;
-	uint64_t blocks = o->max_blocks ? o->max_blocks : default_blocks();
-	uint64_t stacks = o->max_stacks ? o->max_stacks : DEFAULT_STACKS;
-	bool task_storage = feature_has(FEATURE_TASK_STORAGE);
-	int err;
-
-	err = bpf_map__set_max_entries(l->bpf->maps.blocks, (uint32_t)blocks);
-	if (!err)
-		err = bpf_map__set_max_entries(l->bpf->maps.sites, (uint32_t)stacks + 1);
-	if (!err && (wants_every(o) || o->common.follow))
-		err = bpf_map__set_max_entries(l->bpf->maps.procs, PROCS_EVERY);
-	if (!err && (wants_every(o) || o->common.follow))
-		err = bpf_map__set_max_entries(l->bpf->maps.slices, PROCS_EVERY);
-	if (!err)
-		err = bpf_map__set_autocreate(l->bpf->maps.threads, task_storage);
-	if (!err)
-		err = bpf_map__set_autocreate(l->bpf->maps.threads_hash, !task_storage);
-	if (!err)
-		err = bpf_map__set_autocreate(l->bpf->maps.thread_blank, !task_storage);
-	return err ? err : unwinder_size_maps(tracer_unwinder(l->tracer), l->bpf->obj, 0);
-}
-
-static int make_catch_all(struct leak *l)
-{
-	uint64_t id = CATCH_ALL_SITE;
-	struct site site = { .sent = 1 };
-
-	return bpf_map_update_elem(bpf_map__fd(l->bpf->maps.sites), &id, &site, BPF_ANY) ? -errno :
-											   0;
-}
-
-static void sum_map_bytes(struct leak *l)
-{
-	struct bpf_map *m;
-
-	bpf_object__for_each_map(m, l->bpf->obj)
-		if (bpf_map__fd(m) >= 0)
-			l->map_bytes += collect_map_bytes(bpf_map__fd(m));
-}
-
-static int load(struct leak *l)
-{
-	struct probes_programs programs;
-	int err;
-
-	l->bpf = leak_bpf__open();
-	if (!l->bpf)
-		return -errno;
-	configure(l->o, l->bpf);
-	programs = (struct probes_programs){ l->bpf->progs.leak_enter, l->bpf->progs.leak_return,
-					     l->bpf->progs.leak_ret_site };
-	bpf_program__set_autoload(l->bpf->progs.leak_exec, true);
-	bpf_program__set_autoload(l->bpf->progs.leak_newtask, l->o->common.follow);
-	err = size_maps(l);
-	if (!err)
-		err = probes_prepare(l->probes, &programs);
-	if (!err)
-		err = leak_bpf__load(l->bpf);
-	if (!err)
-		err = make_catch_all(l);
-	if (err) {
-		log_error("cannot load the BPF programs: %s%s", errno_name(err),
-			  err == -ENOMEM ? " (a smaller --max-blocks needs less memory)" : "");
-		return err;
-	}
-	sum_map_bytes(l);
-	return 0;
-}
-
-/* ---- attach ---- */
-
-static int attach_tracepoints(struct leak *l)
-{
-	int err = attach_tracepoint(l->bpf->progs.leak_exec, "sched", "sched_process_exec",
-				    &l->bpf->links.leak_exec);
-
-	if (!err && l->o->common.follow)
-		err = attach_tracepoint(l->bpf->progs.leak_newtask, "task", "task_newtask",
-					&l->bpf->links.leak_newtask);
-	if (err)
-		log_error("cannot attach to the process tracepoints: %s", errno_name(err));
-	return err;
-}
-
-static int attach(struct leak *l)
-{
-	struct tracer_maps maps = {
-		.procs = bpf_map__fd(l->bpf->maps.procs),
-		.slices = bpf_map__fd(l->bpf->maps.slices),
-		.events = bpf_map__fd(l->bpf->maps.events),
-		.cgroups = bpf_map__fd(l->bpf->maps.cgroups),
-	};
-	_cleanup_free_ char *msg = NULL;
-	int err = attach_tracepoints(l);
-
-	if (err)
-		return err;
-	err = tracer_bind(l->tracer, &maps, l->bpf->obj);
-	if (err) {
-		log_error("cannot hand the targets to the kernel: %s", errno_name(err));
-		return err;
-	}
-	err = probes_attach(l->probes, &msg);
-	if (err) {
-		log_error("%s", msg ? msg : errno_name(err));
-		return err;
-	}
-	l->attached = true;
-	return 0;
-}
 
 /* An executable file of a target: at the start, and whenever one is mapped later. */
 static int on_object(void *arg, struct process *p, struct object *o)
@@ -211,8 +29,11 @@ static int on_object(void *arg, struct process *p, struct object *o)
 		return err == -ESRCH ? 0 : err; /* it has exited: its end will be seen */
 	if (err)
 		log_warn("%s, ignoring", msg ? msg : errno_name(err));
-	else if (l->attached && probes_found(l->probes) > before)
+	else if (l->attached && probes_found(l->probes) > before) {
+		/* A library's functions are called once it is loaded; a program runs at once. */
+		l->late += o->program;
 		log_verbose("allocator in '%s' mapped by pid %d: probed", o->path, p->pid);
+	}
 	return 0;
 }
 
@@ -223,7 +44,8 @@ static int on_process(void *arg, struct process *p)
 	if (p->ended) {
 		probes_forget(l->probes, p->pid);
 		symbolizer_forget(l->sym, p->pid);
-		return 0;
+		l->purge_wanted = true;
+		return l->attached ? leak_purge(l) : 0; /* may free *p */
 	}
 	return process_seed_ranges(p);
 }
@@ -234,8 +56,12 @@ static int resolve_top(struct leak *l, struct row *rows, size_t n)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < n && !err; i++)
+	/* A first look into a large library takes long: the rings are emptied meanwhile. */
+	for (size_t i = 0; i < n && !err; i++) {
 		err = leak_row_resolve(l, &rows[i]);
+		if (!err)
+			err = tracer_drain(l->tracer);
+	}
 	return err;
 }
 
@@ -274,9 +100,13 @@ static int on_tick(void *arg, bool last)
 
 	(void)last;
 	if (!err)
+		err = leak_purge(l);
+	if (!err)
 		err = leak_rows_read(l, &rows, &n);
+	l->reporting = true;
 	if (!err)
 		err = print_rows(l, rows, n);
+	l->reporting = err != 0;
 	if (!err && l->internal_bytes)
 		log_verbose("%llu bytes mapped by allocators for themselves, not shown",
 			    (unsigned long long)l->internal_bytes);
@@ -307,7 +137,7 @@ static int print_start(struct leak *l)
 	for (size_t i = 0; i < n; i++) {
 		struct process *p = processes_at(all, i);
 
-		targets[i] = (struct view_target){ p->pid, p->comm, p->exe };
+		targets[i] = (struct view_target){p->pid, p->comm, p->exe};
 	}
 	s.kernel = uname(&u) ? "" : u.release;
 	s.found = probes_found_lines(l->probes, &s.n_found);
@@ -334,10 +164,23 @@ static int print_end(struct leak *l, uint64_t start_ns)
 
 /* ---- the run ---- */
 
+/* libbpf's own messages, one level below ours. */
+static int log_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	_cleanup_free_ char *text = NULL;
+	int n = level == LIBBPF_DEBUG ? 0 : vasprintf(&text, fmt, ap);
+
+	if (n <= 0)
+		return 0;
+	text[strcspn(text, "\n")] = '\0';
+	log_debug("%s", text);
+	return n;
+}
+
 static int open_rooms(struct leak *l, char **ret_msg)
 {
-	static const enum rank_key keys[] = { RANK_BYTES, RANK_COUNT, RANK_AGE, RANK_RATE };
-	static const unsigned int ids[] = { RANK_BY_STACK, RANK_BY_THREAD, RANK_BY_PROCESS };
+	static const enum rank_key keys[] = {RANK_BYTES, RANK_COUNT, RANK_AGE, RANK_RATE};
+	static const unsigned int ids[] = {RANK_BY_STACK, RANK_BY_THREAD, RANK_BY_PROCESS};
 	const struct common_opts *c = &l->o->common;
 	struct tracer_config config = {
 		.pids = c->pids.v,
@@ -350,7 +193,7 @@ static int open_rooms(struct leak *l, char **ret_msg)
 		.count = c->count,
 		.duration_ns = c->duration_ns,
 	};
-	struct tracer_ops ops = { on_object, leak_on_event, on_tick, on_process };
+	struct tracer_ops ops = {on_object, leak_on_event, on_tick, on_process};
 	int err = tracer_new(&config, &ops, l, &l->tracer, ret_msg);
 
 	if (err)
@@ -359,24 +202,28 @@ static int open_rooms(struct leak *l, char **ret_msg)
 	if (!l->allocators)
 		return -ENOMEM;
 	l->probes = probes_new(
-		&(struct probes_config){ l->allocators, wants_every(l->o), c->follow });
+		&(struct probes_config){l->allocators, leak_wants_every(l->o), c->follow});
 	l->stacks = stacks_new();
 	l->sym = symbolizer_new(tracer_objects(l->tracer),
-				&(struct symbolizer_opts){ .no_lines = c->no_lines });
+				&(struct symbolizer_opts){.no_lines = c->no_lines});
 	l->rank = rank_new(ids[c->by], keys[c->sort], clock_mono_ns());
 	if (!l->probes || !l->stacks || !l->sym || !l->rank)
 		return -ENOMEM;
-	return view_new(&(struct view_config){
-				.command = "leak",
-				.out = stdout,
-				.notes = stderr,
-				.json = c->json,
-				.folded = c->folded,
-				.show_blocks = l->o->show_allocs,
-				.show_process = c->pids.n > 1 || c->follow || wants_every(l->o),
-				.totals = c->by == LEAK_BY_PROCESS,
-			},
-			&l->view);
+	err = view_new(
+		&(struct view_config){
+			.command = "leak",
+			.out = stdout,
+			.notes = stderr,
+			.json = c->json,
+			.folded = c->folded,
+			.show_blocks = l->o->show_allocs,
+			.show_process = c->pids.n > 1 || c->follow || leak_wants_every(l->o),
+			.totals = c->by == LEAK_BY_PROCESS,
+		},
+		&l->view);
+	return err && c->folded ? opts_fail(err, ret_msg, "cannot write '%s': %s", c->folded,
+					    errno_name(err))
+				: err;
 }
 
 static void close_rooms(struct leak *l)
@@ -399,49 +246,134 @@ static int nothing_found(struct leak *l)
 	size_t n;
 	const char *const *why = probes_skipped_lines(l->probes, &n);
 
-	log_error("no allocator found in the target%s%s%s: name its functions with --alloc and --free",
+	log_error("no allocator found in the target%s%s%s: name its functions with --alloc and "
+		  "--free",
 		  n ? " (" : "", n ? why[0] : "", n ? ")" : "");
 	return -ENOENT;
 }
 
-static int run_traced(struct leak *l)
+/* A function named by --alloc or --free that no mapped file has is a mistake of the user. */
+static int check_specs(struct leak *l)
+{
+	for (size_t i = 0; i < l->n_custom; i++) {
+		const struct alloc_custom *c = &l->custom[i];
+
+		if (allocators_matched(l->allocators, i))
+			continue;
+		log_error("no function '%s' in what the target maps as '%s'", c->function,
+			  c->object[0] ? c->object : "exe");
+		return -ENOENT;
+	}
+	return 0;
+}
+
+/* What nothing works without, and how to say that it is missing. */
+static int check_kernel(void)
+{
+	static const struct {
+		enum feature feature;
+		const char *missing;
+	} needs[] = {
+		{FEATURE_BTF,
+		 "BTF type information (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF)"},
+		{FEATURE_RINGBUF, "BPF ring buffer (v5.8 or newer)"},
+		{FEATURE_COOKIE, "cookies of uprobes (v5.15 or newer)"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {
+		if (feature_has(needs[i].feature))
+			continue;
+		log_error("this kernel has no %s", needs[i].missing);
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static void say_stopped(const struct leak *l, int err)
+{
+	char *const *program = l->o->common.program;
+
+	if (l->reporting)
+		log_error("cannot write the report: %s", errno_name(err));
+	else if (program)
+		log_error("cannot run '%s': %s", program[0], errno_name(err));
+	else
+		log_error("cannot go on: %s", errno_name(err));
+}
+
+/* The tracepoint of fork tells pids of the initial namespace only. */
+static int check_follow(const struct leak *l)
+{
+	if (!l->o->common.follow || !leak_in_pid_namespace())
+		return 0;
+	log_error("--follow needs the initial pid namespace: run memtally outside the container");
+	return -EOPNOTSUPP;
+}
+
+/* Everything before the first probe; each failure is said by who found it. */
+static int prepare(struct leak *l)
 {
 	int err = tracer_scan(l->tracer);
 
-	if (err)
+	if (err) {
+		say_stopped(l, err);
 		return err;
-	if (!probes_found(l->probes) && !wants_every(l->o))
+	}
+	if (!probes_found(l->probes) && !leak_wants_every(l->o))
 		return nothing_found(l);
-	err = load(l);
+	if (!leak_wants_every(l->o))
+		err = check_specs(l);
 	if (!err)
-		err = attach(l);
+		err = leak_load(l);
+	return err ? err : leak_attach(l);
+}
+
+static int run_traced(struct leak *l)
+{
+	int err = prepare(l);
+
 	if (err)
 		return err;
 	l->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	l->reporting = true;
 	err = print_start(l);
+	l->reporting = err != 0;
 	if (!err)
 		err = tracer_run(l->tracer);
 	l->end_ns = clock_mono_ns();
 	probes_detach(l->probes); /* the target runs free before we go on */
-	return err ? err : print_end(l, tracer_start_ns(l->tracer));
+	if (!err) {
+		l->reporting = true;
+		err = print_end(l, tracer_start_ns(l->tracer));
+	}
+	if (err)
+		say_stopped(l, err);
+	return err;
 }
 
 static int run(const void *cfg)
 {
-	struct leak l = { .o = cfg, .stats_fd = -1 };
+	struct leak l = {.o = cfg, .stats_fd = -1};
 	_cleanup_free_ char *msg = NULL;
 	int err;
 
+	log_init("leak", LOG_INFO + (enum log_level)MIN(l.o->common.verbose, 2U));
+	libbpf_set_print(log_libbpf);
 	err = alloc_custom_parse(&l.o->alloc, &l.o->free, &l.custom, &l.n_custom, &msg);
 	if (err) {
 		log_error("%s", msg ? msg : errno_name(err));
 		return STATUS_USAGE;
 	}
-	err = open_rooms(&l, &msg);
+	err = check_kernel();
+	if (!err)
+		err = check_follow(&l);
+	if (!err) {
+		err = open_rooms(&l, &msg);
+		if (err)
+			log_error("%s", msg ? msg : errno_name(err));
+	}
 	if (!err)
 		err = run_traced(&l);
-	if (err && msg)
-		log_error("%s", msg);
 	close_rooms(&l);
 	return err ? STATUS_FAILURE : l.incomplete ? STATUS_INCOMPLETE : STATUS_FINE;
 }

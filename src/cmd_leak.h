@@ -19,7 +19,6 @@ struct leak_opts {
 	uint64_t max_blocks;	     /* 0: by the memory of the machine */
 	uint64_t max_stacks;	     /* never 0 */
 	struct opt_list alloc, free; /* --alloc and --free SPECs */
-	double max_overhead;	     /* ratio of one CPU; 0: no limit */
 };
 
 extern const struct opts_spec leak_spec;

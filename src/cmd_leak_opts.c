@@ -44,8 +44,6 @@ static const struct opt limit_rows[] = {
 		.fallback = "0", .max = 1ULL << 30),
 	OPT_ROW("max-stacks", 0, OPT_U64, FIELD(max_stacks), "N", "Room for different stacks",
 		.fallback = "65536", .min = 1, .max = 1ULL << 24),
-	OPT_ROW("max-overhead", 0, OPT_PERCENT, FIELD(max_overhead), "PERCENT",
-		"Share of one CPU that tracing may take; 0: no limit", .fallback = "0"),
 };
 
 static const struct opt_group leak_group = {"Allocations", leak_rows, ARRAY_SIZE(leak_rows), 0};

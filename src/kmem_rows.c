@@ -199,9 +199,7 @@ static void row_cut(struct kmem *k, struct row *row, const struct stack *st,
 	    !name_frames(k, (const uint64_t *)st->pcs + cut, n, &frames, &n))
 		cut += kmem_allocator_frames(frames, n);
 	row->addresses = (uint64_t *)st->pcs + cut;
-	row->n_addresses = st->n - cut;
-	if (k->o->common.by == KMEM_BY_SITE)
-		row->n_addresses = MIN(row->n_addresses, (size_t)1);
+	row->n_addresses = k->o->common.by == KMEM_BY_SITE ? st->n > cut : st->n - cut;
 }
 
 static void row_words(struct kmem *k, struct row *row, const struct kmem_origin *o, uint8_t kind)
@@ -222,13 +220,12 @@ static void row_words(struct kmem *k, struct row *row, const struct kmem_origin 
 static struct row *row_new(struct rows *r, uint64_t site, uint8_t kind, int *ret_err)
 {
 	const struct stack *st = stacks_find(r->k->stacks, site);
-	const struct kmem_origin *o = origin_find(r->k, site);
+	const struct kmem_origin *found = origin_find(r->k, site);
 	static const struct kmem_origin unknown;
+	const struct kmem_origin *o = found ? found : &unknown;
 	struct row *row;
 
 	*ret_err = 0;
-	if (!o)
-		o = &unknown;
 	if (is_ours(r->k, st, o) || is_elsewhere(r->k, st))
 		return NULL;
 	*ret_err = array_reserve(&r->v, &r->cap, r->n + 1, sizeof(*r->v));
@@ -335,10 +332,9 @@ static int keep_blocks(struct row *row, const struct live *v, size_t n, uint64_t
 static int row_of_blocks(struct rows *r, const struct live *v, size_t n)
 {
 	uint64_t bytes = 0, age_sum = 0;
-	struct row *row;
 	int err;
+	struct row *row = row_new(r, v[0].site, (uint8_t)(v[0].kind % KMEM_KINDS), &err);
 
-	row = row_new(r, v[0].site, (uint8_t)(v[0].kind % KMEM_KINDS), &err);
 	if (!row)
 		return err;
 	for (size_t i = 0; i < n; i++) {
@@ -381,10 +377,9 @@ int kmem_rows_read(struct kmem *k, struct row **ret, size_t *ret_n)
 	struct rows r = {.k = k, .now_ns = clock_mono_ns()};
 	int err = read_origins(k);
 
-	if (!err && (k->o->show_allocs || k->o->older_ns))
-		err = read_blocks(&r);
-	else if (!err)
-		err = collect_each(&sites, on_site, &r);
+	if (!err)
+		err = k->o->show_allocs || k->o->older_ns ? read_blocks(&r)
+							  : collect_each(&sites, on_site, &r);
 	if (err) {
 		kmem_rows_free(r.v, r.n);
 		return err;

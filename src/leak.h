@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * leak.h - the parts of `memtally leak` among themselves: cmd_leak.c runs it,
- * leak_events.c takes what the event ring brings, leak_rows.c makes rows of the tables,
- * leak_losses.c says what was lost.
+ * leak.h - the parts of `memtally leak` among themselves: cmd_leak.c runs it, leak_load.c
+ * prepares the kernel side, leak_events.c takes what the event ring brings, leak_rows.c makes rows
+ * of the tables, leak_losses.c says what was lost.
  */
 #ifndef MEMTALLY_LEAK_H
 #define MEMTALLY_LEAK_H
@@ -33,10 +33,22 @@ struct leak {
 	int stats_fd; /* holds the kernel's run time statistics on; -1 */
 	uint64_t map_bytes;
 	uint64_t ticks, end_ns;
+	uint64_t purged_ns;
+	bool purge_wanted;
+	uint64_t late;		 /* images whose allocator was probed after they had begun */
 	uint64_t internal_bytes; /* mapped by allocator libraries for themselves, last tick */
 	bool attached, incomplete;
+	bool reporting; /* what fails now is the writing */
 	int view_err;
 };
+
+/* Are the targets not a known set of processes (--all, --cgroup)? */
+bool leak_wants_every(const struct leak_opts *o);
+/* Do we see pids other than the kernel's own? */
+bool leak_in_pid_namespace(void);
+/* Opens, sizes, configures and loads the BPF object; then probes. They say what failed. */
+int leak_load(struct leak *l);
+int leak_attach(struct leak *l);
 
 /* A record of the ring: 0 or -ENOMEM. */
 int leak_on_event(void *arg, const struct event *ev, size_t len);
@@ -47,6 +59,12 @@ int leak_on_event(void *arg, const struct event *ev, size_t len);
  */
 int leak_rows_read(struct leak *l, struct row **ret, size_t *ret_n);
 void leak_rows_free(struct row *rows, size_t n);
+/* Do reports need every block (-a, -o)? Else the totals of the sites will do. */
+bool leak_walks_blocks(const struct leak *l);
+/* Is the memory of this process no more to be reported? */
+bool leak_forgets(const struct leak *l, const struct process *p);
+/* Takes what processes left behind out of the tables, at most once a second. 0 or -errno. */
+int leak_purge(struct leak *l);
 /* Names the frames of one row. 0 or -ENOMEM. */
 int leak_row_resolve(struct leak *l, struct row *row);
 

@@ -89,12 +89,12 @@ int leak_on_event(void *arg, const struct event *ev, size_t len)
 	case EVENT_CALL:
 		if (len < STACK_EVENT_HEADER)
 			return 0;
-		return ev->type == EVENT_STACK ?
-			       stacks_add(l->stacks, (const struct stack_event *)ev) :
-			       on_call(l, (const struct stack_event *)ev);
+		return ev->type == EVENT_STACK
+			       ? stacks_add(l->stacks, (const struct stack_event *)ev)
+			       : on_call(l, (const struct stack_event *)ev);
 	default:
-		return len < sizeof(struct range_event) ?
-			       0 :
-			       on_range(l, (const struct range_event *)ev);
+		return len < sizeof(struct range_event)
+			       ? 0
+			       : on_range(l, (const struct range_event *)ev);
 	}
 }

@@ -10,41 +10,42 @@ static const struct {
 	uint32_t stat;
 	struct loss loss;
 } bpf_losses[] = {
-	{ STAT_BLOCKS_FULL,
-	  { "blocks_full", 0, "allocations not recorded: the table of blocks is full",
-	    "raise --max-blocks, or sample with -s" } },
-	{ STAT_SITES_FULL,
-	  { "stacks_full", 0, "allocations without their own stack: the table of stacks is full",
-	    "raise --max-stacks" } },
-	{ STAT_EVENTS_LOST,
-	  { "events_lost", 0, "mapping or call records lost: the event ring was full",
-	    "without -t there are fewer records; give memtally more CPU" } },
-	{ STAT_THREADS_FULL,
-	  { "threads_full", 0, "calls not recorded: no kernel memory for a thread's state",
-	    "free memory, or restrict the targets" } },
-	{ STAT_CALLS_BROKEN,
-	  { "calls_broken", 0, "allocator calls that never returned through their probe",
-	    "the program leaves them by longjmp or an exception: results are approximate" } },
-	{ STAT_FREES_MISSED,
-	  { "frees_missed", 0, "frees not seen; repaired when the address was used again",
-	    "memory is freed by a function that is not probed: name it with --free" } },
-	{ STAT_RESULT_FAULT,
-	  { "results_unreadable", 0, "allocations whose result pointer could not be read",
-	    "check the out argument of the --alloc spec" } },
-	{ STAT_PROCS_FULL,
-	  { "processes_full", 0, "processes not followed: the table of processes is full",
-	    "restrict the targets" } },
+	{STAT_BLOCKS_FULL,
+	 {"blocks_full", 0, "allocations not recorded: the table of blocks is full",
+	  "raise --max-blocks, or sample with -s"}},
+	{STAT_SITES_FULL,
+	 {"stacks_full", 0, "allocations without their own stack: the table of stacks is full",
+	  "raise --max-stacks"}},
+	{STAT_EVENTS_LOST,
+	 {"events_lost", 0, "mapping or call records lost: the event ring was full",
+	  "without -t there are fewer records; give memtally more CPU"}},
+	{STAT_THREADS_FULL,
+	 {"threads_full", 0, "calls not recorded: no kernel memory for a thread's state",
+	  "free memory, or restrict the targets"}},
+	{STAT_CALLS_BROKEN,
+	 {"calls_broken", 0, "allocator calls that never returned through their probe",
+	  "the program leaves them by longjmp or an exception: results are approximate"}},
+	{STAT_FREES_MISSED,
+	 {"frees_missed", 0, "frees not seen; repaired when the address was used again",
+	  "memory is freed by a function that is not probed: name it with --free"}},
+	{STAT_RESULT_FAULT,
+	 {"results_unreadable", 0, "allocations whose result pointer could not be read",
+	  "check the out argument of the --alloc spec"}},
+	{STAT_PROCS_FULL,
+	 {"processes_full", 0, "processes not followed: the table of processes is full",
+	  "restrict the targets"}},
 };
 
-#define N_EXTRA 3
+#define N_EXTRA 4
 
 static uint64_t recursion_misses(const struct leak *l)
 {
 	struct bpf_program *p;
 	uint64_t sum = 0;
 
-	bpf_object__for_each_program(p, l->bpf->obj) {
-		struct bpf_prog_info info = { 0 };
+	bpf_object__for_each_program(p, l->bpf->obj)
+	{
+		struct bpf_prog_info info = {0};
 		uint32_t len = sizeof(info);
 
 		if (bpf_program__fd(p) >= 0 &&
@@ -64,7 +65,7 @@ static uint64_t tables_full(const struct leak *l)
 
 int leak_losses_read(struct leak *l, struct loss **ret, size_t *ret_n)
 {
-	uint64_t stats[STAT_COUNT] = { 0 };
+	uint64_t stats[STAT_COUNT] = {0};
 	size_t n = ARRAY_SIZE(bpf_losses);
 	struct loss *losses = calloc(n + N_EXTRA, sizeof(*losses));
 	int err;
@@ -80,15 +81,21 @@ int leak_losses_read(struct leak *l, struct loss **ret, size_t *ret_n)
 		losses[i] = bpf_losses[i].loss;
 		losses[i].count = stats[bpf_losses[i].stat];
 	}
-	losses[n++] = (struct loss){ "probes_missed", recursion_misses(l),
-				     "probe hits that the kernel skipped (recursion_misses)",
-				     "another tracer on the same functions, or a preemptible kernel" };
-	losses[n++] = (struct loss){ "mappings_lost", tracer_lost(l->tracer),
-				     "process events lost: names or stacks may miss mappings",
-				     "give memtally more CPU" };
-	losses[n++] = (struct loss){ "unwind_tables_full", tables_full(l),
-				     "objects or mappings without room in the unwind tables",
-				     "restrict the targets; frames there fall back to frame pointers" };
+	losses[n++] =
+		(struct loss){"probes_missed", recursion_misses(l),
+			      "probe hits that the kernel skipped (recursion_misses)",
+			      "another tracer on the same functions, or a preemptible kernel"};
+	losses[n++] = (struct loss){"mappings_lost", tracer_lost(l->tracer),
+				    "process events lost: names or stacks may miss mappings",
+				    "give memtally more CPU"};
+	losses[n++] =
+		(struct loss){"unwind_tables_full", tables_full(l),
+			      "objects or mappings without room in the unwind tables",
+			      "restrict the targets; frames there fall back to frame pointers"};
+	losses[n++] = (struct loss){
+		"probes_late", l->late,
+		"programs begun by exec whose own allocator was probed after their first calls",
+		"start such a program itself: memtally leak -- PROGRAM"};
 	for (size_t i = 0; i < n; i++)
 		l->incomplete |= losses[i].count != 0;
 	*ret = losses;
@@ -98,14 +105,15 @@ int leak_losses_read(struct leak *l, struct loss **ret, size_t *ret_n)
 
 void leak_activity(struct leak *l, uint64_t *ret_events, uint64_t *ret_run_ns)
 {
-	uint64_t stats[STAT_COUNT] = { 0 };
+	uint64_t stats[STAT_COUNT] = {0};
 	struct bpf_program *p;
 
 	*ret_run_ns = 0;
 	collect_stats(bpf_map__fd(l->bpf->maps.stats), stats, STAT_COUNT);
 	*ret_events = stats[STAT_CALLS];
-	bpf_object__for_each_program(p, l->bpf->obj) {
-		struct bpf_prog_info info = { 0 };
+	bpf_object__for_each_program(p, l->bpf->obj)
+	{
+		struct bpf_prog_info info = {0};
 		uint32_t len = sizeof(info);
 
 		if (bpf_program__fd(p) >= 0 &&

@@ -41,8 +41,8 @@ static struct row *row_new(struct rows *r, uint64_t site, uint64_t proc_key, int
 	struct row *row;
 
 	*ret_err = 0;
-	if (p && p->replaced)
-		return NULL; /* exec: that memory is gone */
+	if (p && leak_forgets(r->l, p))
+		return NULL;
 	*ret_err = array_reserve(&r->v, &r->cap, r->n + 1, sizeof(*r->v));
 	if (*ret_err)
 		return NULL;
@@ -117,8 +117,7 @@ static int on_block(const void *key, const void *value, void *arg)
 		return 0;
 	err = array_reserve(&l->v, &l->cap, l->n + 1, sizeof(*l->v));
 	if (!err)
-		l->v[l->n++] = (struct live){ b->site, k->proc_key, b->born_ns, k->address,
-					      b->size };
+		l->v[l->n++] = (struct live){b->site, k->proc_key, b->born_ns, k->address, b->size};
 	return err;
 }
 
@@ -137,7 +136,7 @@ static int keep_blocks(struct row *row, const struct live *v, size_t n, uint64_t
 	if (!row->blocks)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		row->blocks[i] = (struct block){ v[i].address, v[i].size, now_ns - v[i].born_ns };
+		row->blocks[i] = (struct block){v[i].address, v[i].size, now_ns - v[i].born_ns};
 	row->n_blocks = n;
 	return 0;
 }
@@ -171,9 +170,9 @@ static int row_of_blocks(struct rows *r, const struct live *v, size_t n)
 
 static int read_blocks(struct rows *r)
 {
-	struct collect_map map = { bpf_map__fd(r->l->bpf->maps.blocks), sizeof(struct block_key),
-				   sizeof(struct block_value) };
-	struct lives lives = { .born_before_ns = r->now_ns - r->l->o->older_ns };
+	struct collect_map map = {bpf_map__fd(r->l->bpf->maps.blocks), sizeof(struct block_key),
+				  sizeof(struct block_value)};
+	struct lives lives = {.born_before_ns = r->now_ns - r->l->o->older_ns};
 	size_t first = 0;
 	int err = collect_each(&map, on_block, &lives);
 
@@ -225,36 +224,56 @@ static int by_site_then_first(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
-/* One row of n ranges of the same site; the rests of one mmap count as one. */
+static int keep_ranges(struct row *row, const struct range *v, size_t n, uint64_t now_ns)
+{
+	row->blocks = calloc(n, sizeof(*row->blocks));
+	if (!row->blocks)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		row->blocks[i] =
+			(struct block){v[i].start, v[i].end - v[i].start, now_ns - v[i].born_ns};
+	row->n_blocks = n;
+	return 0;
+}
+
+/* Sums up n ranges of one site; the rests of one mmap count as one. */
+static void sum_ranges(struct row *row, const struct range *v, size_t n, uint64_t now_ns)
+{
+	uint64_t age_sum_us = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t age_ns = now_ns - v[i].born_ns;
+
+		row->bytes += v[i].end - v[i].start;
+		if (i && v[i].first == v[i - 1].first && v[i].born_ns == v[i - 1].born_ns)
+			continue;
+		row->count++;
+		age_sum_us += age_ns / 1000;
+		row->age_max_ns = MAX(row->age_max_ns, age_ns);
+	}
+	row->allocs = row->count;
+	row->age_mean_ns = age_sum_us / row->count * 1000;
+	row->has_ages = true;
+}
+
+/* One row of n ranges of the same site. */
 static int row_of_ranges(struct rows *r, struct process *p, const struct range *v, size_t n)
 {
 	const struct stack *st = stacks_find(r->l->stacks, v[0].site);
-	uint64_t bytes = 0, count = 0, age_sum = 0, age_max = 0;
 	struct row *row;
 	int err;
 
-	for (size_t i = 0; i < n; i++) {
-		bytes += v[i].end - v[i].start;
-		if (i && v[i].first == v[i - 1].first && v[i].born_ns == v[i - 1].born_ns)
-			continue;
-		count++;
-		age_sum += (r->now_ns - v[i].born_ns) / 1000;
-		age_max = MAX(age_max, r->now_ns - v[i].born_ns);
-	}
 	if (mapped_by_allocator(r->l, p, st)) {
-		r->l->internal_bytes += bytes;
+		for (size_t i = 0; i < n; i++)
+			r->l->internal_bytes += v[i].end - v[i].start;
 		return 0;
 	}
 	row = row_new(r, v[0].site, p->key, &err);
 	if (!row)
 		return err;
 	row->kind = kind_names[ALLOC_KIND_MMAP];
-	row->bytes = bytes;
-	row->count = row->allocs = count;
-	row->has_ages = true;
-	row->age_mean_ns = age_sum / count * 1000;
-	row->age_max_ns = age_max;
-	return 0;
+	sum_ranges(row, v, n, r->now_ns);
+	return r->l->o->show_allocs ? keep_ranges(row, v, n, r->now_ns) : 0;
 }
 
 static int read_ranges_of(struct rows *r, struct process *p)
@@ -292,10 +311,15 @@ static int read_ranges(struct rows *r)
 	for (size_t i = 0; i < processes_count(all) && !err; i++) {
 		struct process *p = processes_at(all, i);
 
-		if (p->ranges && !p->replaced)
+		if (p->ranges && !leak_forgets(r->l, p))
 			err = read_ranges_of(r, p);
 	}
 	return err;
+}
+
+bool leak_walks_blocks(const struct leak *l)
+{
+	return l->o->show_allocs || l->o->older_ns;
 }
 
 int leak_rows_read(struct leak *l, struct row **ret, size_t *ret_n)
@@ -305,11 +329,11 @@ int leak_rows_read(struct leak *l, struct row **ret, size_t *ret_n)
 		.now_ns = clock_mono_ns(),
 		.unit = l->o->sample_bytes ? SAMPLE_UNIT : 1,
 	};
-	struct collect_map sites = { bpf_map__fd(l->bpf->maps.sites), sizeof(uint64_t),
-				     sizeof(struct site) };
+	struct collect_map sites = {bpf_map__fd(l->bpf->maps.sites), sizeof(uint64_t),
+				    sizeof(struct site)};
 	int err;
 
-	if (l->o->show_allocs || l->o->older_ns)
+	if (leak_walks_blocks(l))
 		err = read_blocks(&r);
 	else
 		err = collect_each(&sites, on_site, &r);

@@ -6,7 +6,7 @@
 #
 #   check-unit       ok       214 tests in 17 programs
 #   check-e2e        SKIPPED  not root, and no sudo here; 59 passed, 334 deselected in 27.3s
-#   check-lint       FAILED   see build/check-lint.log
+#   check-bpf        FAILED   12 tests in 3 programs; see build/check-bpf.log
 #
 # REQUIRE_ALL=1: what is skipped has failed.
 set -u
@@ -28,7 +28,7 @@ closing()
 	if [ "$tests" -gt 0 ]; then
 		echo "$tests tests in $programs programs"
 	else
-		grep -v '^$' "$1" | tail -n 1 | sed 's/^=* *//; s/ *=*$//; s/^check-[a-z]*: //'
+		grep -vE '^$|^make' "$1" | tail -n 1 | sed 's/^=* *//; s/ *=*$//; s/^check-[a-z]*: //'
 	fi
 }
 
@@ -37,7 +37,7 @@ for part in "$@"; do
 	echo "== check-$part"
 	$make "check-$part" 2>&1 </dev/null | tee "$log"
 	if [ "${PIPESTATUS[0]}" != 0 ]; then
-		word=FAILED text="see $log"
+		word=FAILED text="$(closing "$log"); see $log"
 		failed=1
 	elif grep "^check-$part: SKIPPED: " "$log" >/dev/null; then
 		word=SKIPPED text=$(sed -n "s/^check-$part: SKIPPED: //p" "$log")

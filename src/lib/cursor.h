@@ -23,7 +23,7 @@ static inline struct cursor cursor_at(const void *data, size_t len)
 {
 	const uint8_t *p = data;
 
-	return (struct cursor){ .base = p, .pos = p, .end = p + len };
+	return (struct cursor){.base = p, .pos = p, .end = p + len};
 }
 
 static inline size_t cursor_left(const struct cursor *c)

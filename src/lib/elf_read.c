@@ -300,3 +300,43 @@ int object_each_function(const struct object *o,
 	}
 	return bad ? -EBADMSG : 0;
 }
+
+static int slots_of(Elf *elf, Elf_Scn *scn, int (*fn)(const struct object_slot *slot, void *arg),
+		    void *arg)
+{
+	struct object_slot slot;
+	GElf_Shdr shdr;
+	Elf_Data *relas = table_data(scn, &shdr);
+	struct table t;
+	GElf_Rela r;
+	GElf_Sym s;
+	int stop = 0;
+
+	if (!relas || table_open(elf, elf_getscn(elf, shdr.sh_link), &t))
+		return 0;
+	for (int i = 0; !stop && gelf_getrela(relas, i, &r); i++) {
+		if (!GELF_R_SYM(r.r_info) || !gelf_getsym(t.syms, (int)GELF_R_SYM(r.r_info), &s) ||
+		    s.st_name >= t.names_len)
+			continue;
+		slot = (struct object_slot){r.r_offset, t.names + s.st_name,
+					    s.st_shndx == SHN_UNDEF ? 0 : s.st_value};
+		stop = fn(&slot, arg);
+	}
+	return stop;
+}
+
+int object_each_slot(const struct object *o, int (*fn)(const struct object_slot *slot, void *arg),
+		     void *arg)
+{
+	_cleanup_(elf_endp) Elf *elf = elf_open(o);
+	Elf_Scn *scn = NULL;
+	GElf_Shdr shdr;
+	int stop = 0;
+
+	if (!elf)
+		return -EBADMSG;
+	while (!stop && (scn = elf_nextscn(elf, scn)))
+		if (gelf_getshdr(scn, &shdr) && shdr.sh_type == SHT_RELA)
+			stop = slots_of(elf, scn, fn, arg);
+	return stop;
+}

@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MIN(a, b)     ((a) < (b) ? (a) : (b))
+#define MAX(a, b)     ((a) > (b) ? (a) : (b))
 
 static inline void lib_freep(void *p)
 {
@@ -37,18 +37,18 @@ static inline void lib_fclosep(FILE **f)
 		fclose(*f);
 }
 
-#define _cleanup_(fn) __attribute__((cleanup(fn)))
-#define _cleanup_free_ _cleanup_(lib_freep)
-#define _cleanup_close_ _cleanup_(lib_closep)
-#define _cleanup_fclose_ _cleanup_(lib_fclosep)
+#define _cleanup_(fn)	    __attribute__((cleanup(fn)))
+#define _cleanup_free_	    _cleanup_(lib_freep)
+#define _cleanup_close_	    _cleanup_(lib_closep)
+#define _cleanup_fclose_    _cleanup_(lib_fclosep)
 #define _printf_(fmt, args) __attribute__((format(printf, fmt, args)))
 
 /* Takes the value out of a cleanup variable, leaving it disarmed. */
-#define take_ptr(p)                                                                                \
-	({                                                                                         \
-		__typeof__(p) taken_ = (p);                                                        \
-		(p) = NULL;                                                                        \
-		taken_;                                                                            \
+#define take_ptr(p)                         \
+	({                                  \
+		__typeof__(p) taken_ = (p); \
+		(p) = NULL;                 \
+		taken_;                     \
 	})
 
 static inline int take_fd(int *fd)

@@ -7,7 +7,7 @@
 static struct {
 	const char *prefix;
 	enum log_level level;
-} log_state = { .prefix = "memtally", .level = LOG_INFO };
+} log_state = {.prefix = "memtally", .level = LOG_INFO};
 
 void log_init(const char *prefix, enum log_level level)
 {

@@ -15,10 +15,10 @@ void log_init(const char *prefix, enum log_level level);
 enum log_level log_level(void);
 void log_msg(enum log_level level, const char *fmt, ...) _printf_(2, 3);
 
-#define log_error(...) log_msg(LOG_ERROR, __VA_ARGS__)
-#define log_warn(...) log_msg(LOG_WARN, __VA_ARGS__)
-#define log_info(...) log_msg(LOG_INFO, __VA_ARGS__)
+#define log_error(...)	 log_msg(LOG_ERROR, __VA_ARGS__)
+#define log_warn(...)	 log_msg(LOG_WARN, __VA_ARGS__)
+#define log_info(...)	 log_msg(LOG_INFO, __VA_ARGS__)
 #define log_verbose(...) log_msg(LOG_VERBOSE, __VA_ARGS__)
-#define log_debug(...) log_msg(LOG_DEBUG, __VA_ARGS__)
+#define log_debug(...)	 log_msg(LOG_DEBUG, __VA_ARGS__)
 
 #endif

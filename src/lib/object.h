@@ -79,4 +79,14 @@ struct object_symbol {
 int object_each_function(const struct object *o,
 			 int (*fn)(const struct object_symbol *sym, void *arg), void *arg);
 
+/* A slot of the GOT and the symbol that the dynamic linker binds it to. */
+struct object_slot {
+	uint64_t vaddr;	  /* of the slot */
+	const char *name; /* valid during the callback only */
+	uint64_t target;  /* ELF vaddr if this same object defines the symbol, else 0 */
+};
+/* Calls fn for each; stops at the first non-zero and returns it. -EBADMSG: no ELF any more. */
+int object_each_slot(const struct object *o, int (*fn)(const struct object_slot *slot, void *arg),
+		     void *arg);
+
 #endif

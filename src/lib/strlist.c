@@ -26,5 +26,5 @@ void strlist_deinit(struct strlist *l)
 	for (size_t i = 0; i < l->n; i++)
 		free(l->v[i]);
 	free(l->v);
-	*l = (struct strlist){ 0 };
+	*l = (struct strlist){0};
 }

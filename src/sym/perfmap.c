@@ -92,6 +92,20 @@ int sym_perfmap_find(const struct sym_perfmap *p, uint64_t address, const char *
 	return 0;
 }
 
+/* The last number of a line of text that may be changed. 0 or -EBADMSG. */
+static int last_number(char *line, unsigned long *ret)
+{
+	uint64_t v;
+	char *blank;
+
+	line[strcspn(line, "\n")] = '\0';
+	blank = strrchr(line, '\t');
+	if (!blank || parse_u64(blank + 1, 1, INT32_MAX, &v))
+		return -EBADMSG;
+	*ret = v;
+	return 0;
+}
+
 /*
  * The pid inside its own namespace is the last number of "NSpid:"; "Uid:" starts with
  * the real, then the effective user.
@@ -99,7 +113,7 @@ int sym_perfmap_find(const struct sym_perfmap *p, uint64_t address, const char *
 static int read_status(pid_t pid, unsigned long *ret_nspid, unsigned long *ret_uid)
 {
 	_cleanup_free_ char *text = NULL;
-	const char *uid, *nspid, *end;
+	char *uid, *nspid;
 	char path[64];
 	int err;
 
@@ -111,11 +125,7 @@ static int read_status(pid_t pid, unsigned long *ret_nspid, unsigned long *ret_u
 	nspid = strstr(text, "\nNSpid:");
 	if (!uid || !nspid || sscanf(uid, "\nUid: %*u %lu", ret_uid) != 1)
 		return -EBADMSG;
-	for (end = nspid + 7 + strcspn(nspid + 7, "\n");
-	     end > nspid && isdigit((unsigned char)end[-1]);)
-		end--;
-	*ret_nspid = strtoul(end, NULL, 10);
-	return 0;
+	return last_number(nspid + 7, ret_nspid);
 }
 
 static int check(int fd, unsigned long uid, struct sym_perfmap_version *version)

@@ -366,8 +366,8 @@ const char *alloc_reason_text(enum alloc_reason reason)
 	static const char *const texts[] = {
 		[ALLOC_FOUND] = "found",
 		[ALLOC_NONE] = "no allocator function",
-		[ALLOC_STRIPPED_STATIC] = "stripped and static, no function has a name: give "
-					  "--alloc and --free by address",
+		[ALLOC_STRIPPED_STATIC] = ("stripped and static, no function has a name: give "
+					   "--alloc and --free by address"),
 		[ALLOC_32BIT] = "32-bit, not supported",
 		[ALLOC_FOREIGN] = "code of another machine",
 		[ALLOC_UNREADABLE] = "damaged symbol table",

@@ -11,7 +11,7 @@
 /* A directory fd of tracefs, mounted or not; -errno. */
 static int tracefs_open(void)
 {
-	static const char *const places[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
+	static const char *const places[] = {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"};
 	_cleanup_close_ int fs = -1;
 	int fd;
 
@@ -54,7 +54,7 @@ int tracepoint_id(const char *category, const char *name)
 int attach_tracepoint(struct bpf_program *prog, const char *category, const char *name,
 		      struct bpf_link **ret)
 {
-	struct perf_event_attr attr = { .type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr) };
+	struct perf_event_attr attr = {.type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr)};
 	int id = tracepoint_id(category, name), fd, err;
 	struct bpf_link *link;
 

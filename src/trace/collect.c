@@ -6,8 +6,13 @@
 #include <errno.h>
 #include <string.h>
 
-#define BATCH 4096u
+#define BATCH	  4096u
 #define BATCH_MAX (1u << 20)
+
+struct visitor {
+	int (*fn)(const void *key, const void *value, void *arg);
+	void *arg;
+};
 
 struct batch {
 	void *keys, *values;
@@ -32,20 +37,20 @@ static void batch_deinit(struct batch *b)
 }
 
 static int each_of(const struct batch *b, const struct collect_map *map, uint32_t n,
-		   collect_fn fn, void *arg)
+		   const struct visitor *v)
 {
 	int err = 0;
 
 	for (uint32_t i = 0; i < n && !err; i++)
-		err = fn((char *)b->keys + i * map->key_size,
-			 (char *)b->values + i * map->value_size, arg);
+		err = v->fn((char *)b->keys + i * map->key_size,
+			    (char *)b->values + i * map->value_size, v->arg);
 	return err;
 }
 
 /* -EOPNOTSUPP: nothing was delivered yet, use the slow way. */
-static int each_batch(const struct collect_map *map, collect_fn fn, void *arg)
+static int each_batch(const struct collect_map *map, const struct visitor *v)
 {
-	_cleanup_(batch_deinit) struct batch b = { 0 };
+	_cleanup_(batch_deinit) struct batch b = {0};
 	bool first = true, end = false;
 	uint32_t n;
 	int err = batch_alloc(&b, map, BATCH);
@@ -62,14 +67,14 @@ static int each_batch(const struct collect_map *map, collect_fn fn, void *arg)
 		if (err && !end)
 			return first && (err == -EINVAL || err == -ENOTSUP) ? -EOPNOTSUPP : err;
 		first = false;
-		err = each_of(&b, map, n, fn, arg);
+		err = each_of(&b, map, n, v);
 	}
 	return err;
 }
 
-static int each_single(const struct collect_map *map, collect_fn fn, void *arg)
+static int each_single(const struct collect_map *map, const struct visitor *v)
 {
-	_cleanup_(batch_deinit) struct batch b = { 0 };
+	_cleanup_(batch_deinit) struct batch b = {0};
 	_cleanup_free_ void *prev = calloc(1, map->key_size);
 	bool first = true;
 	int err = batch_alloc(&b, map, 1);
@@ -81,18 +86,20 @@ static int each_single(const struct collect_map *map, collect_fn fn, void *arg)
 		memcpy(prev, b.keys, map->key_size);
 		if (bpf_map_lookup_elem(map->fd, b.keys, b.values))
 			continue;
-		err = fn(b.keys, b.values, arg);
+		err = v->fn(b.keys, b.values, v->arg);
 		if (err)
 			return err;
 	}
 	return 0;
 }
 
-int collect_each(const struct collect_map *map, collect_fn fn, void *arg)
+int collect_each(const struct collect_map *map,
+		 int (*fn)(const void *key, const void *value, void *arg), void *arg)
 {
-	int err = each_batch(map, fn, arg);
+	struct visitor v = {fn, arg};
+	int err = each_batch(map, &v);
 
-	return err == -EOPNOTSUPP ? each_single(map, fn, arg) : err;
+	return err == -EOPNOTSUPP ? each_single(map, &v) : err;
 }
 
 int collect_stats(int fd, uint64_t *ret, size_t n)

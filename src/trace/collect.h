@@ -9,9 +9,6 @@
 #include "lib/lib.h"
 #include "abi.h"
 
-/* Called for each element; a non-zero result ends the walk and is returned. */
-typedef int (*collect_fn)(const void *key, const void *value, void *arg);
-
 struct collect_map {
 	int fd;
 	size_t key_size, value_size;
@@ -19,9 +16,11 @@ struct collect_map {
 
 /*
  * Walks a hash map. Elements that come or go meanwhile may be seen or not, none is seen
- * twice within a bucket. 0, what fn returned, or -errno.
+ * twice within a bucket. A non-zero result of fn ends the walk. 0, what fn returned, or
+ * -errno.
  */
-int collect_each(const struct collect_map *map, collect_fn fn, void *arg);
+int collect_each(const struct collect_map *map,
+		 int (*fn)(const void *key, const void *value, void *arg), void *arg);
 
 /* Sums a per-CPU array of n u64 counters into ret[n]. 0 or -errno. */
 int collect_stats(int fd, uint64_t *ret, size_t n);

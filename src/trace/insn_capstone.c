@@ -167,6 +167,19 @@ static int note_writes(csh cs, const cs_insn *in, struct insn *ret)
 	return 0;
 }
 
+/* Capstone does not say whether bytes are wrong or missing: more of them tell. */
+static int why_not(csh cs, const uint8_t *code, size_t len, cs_insn *in)
+{
+	uint8_t padded[INSN_MAX_BYTES] = {0};
+	const uint8_t *pos = padded;
+	size_t left = sizeof(padded);
+	uint64_t vaddr = 0;
+
+	memcpy(padded, code, MIN(len, sizeof(padded)));
+	return len < sizeof(padded) && cs_disasm_iter(cs, &pos, &left, &vaddr, in) ? -ENODATA
+										   : -EBADMSG;
+}
+
 int insn_backend_decode(const uint8_t *code, size_t len, uint64_t vaddr, struct insn *ret)
 {
 	const uint8_t *pos = code;
@@ -189,8 +202,8 @@ int insn_backend_decode(const uint8_t *code, size_t len, uint64_t vaddr, struct 
 			ret->sp_known = sp_effect(in, &ret->sp_change);
 		if (!ret->sp_known)
 			ret->sp_change = 0;
-	} else if (len < INSN_MAX_BYTES) {
-		err = -ENODATA;
+	} else {
+		err = why_not(cs, code, len, in);
 	}
 	if (in)
 		cs_free(in, 1);

@@ -12,10 +12,11 @@ struct source {
 	int fd;
 	bool owned; /* a timer or signal fd: closed with the loop */
 	bool dead;
-	loop_fn fn;
+	int (*fn)(void *arg, int fd);
 	void *arg;
-	loop_fn on_timer; /* behind a timer or signal fd: whom to call once it was read */
-	loop_signal_fn on_signal;
+	int (*on_timer)(void *arg,
+			int fd); /* behind a timer or signal fd: whom to call once it was read */
+	int (*on_signal)(void *arg, int signo, bool from_user);
 	void *inner_arg;
 };
 
@@ -60,7 +61,7 @@ void loop_free(struct loop *l)
 
 static int source_add(struct loop *l, const struct source *template)
 {
-	struct epoll_event ev = { .events = EPOLLIN };
+	struct epoll_event ev = {.events = EPOLLIN};
 	struct source *s;
 	int err = array_reserve(&l->sources, &l->cap, l->n + 1, sizeof(struct source *));
 
@@ -80,9 +81,9 @@ static int source_add(struct loop *l, const struct source *template)
 	return 0;
 }
 
-int loop_add(struct loop *l, int fd, loop_fn fn, void *arg)
+int loop_add(struct loop *l, int fd, int (*fn)(void *arg, int fd), void *arg)
 {
-	return source_add(l, &(struct source){ .fd = fd, .fn = fn, .arg = arg });
+	return source_add(l, &(struct source){.fd = fd, .fn = fn, .arg = arg});
 }
 
 void loop_remove(struct loop *l, int fd)
@@ -145,14 +146,15 @@ static int add_owned(struct loop *l, struct source *template)
 
 static struct timespec timespec_of(uint64_t ns)
 {
-	return (struct timespec){ .tv_sec = (time_t)(ns / 1000000000),
-				  .tv_nsec = (long)(ns % 1000000000) };
+	return (struct timespec){.tv_sec = (time_t)(ns / 1000000000),
+				 .tv_nsec = (long)(ns % 1000000000)};
 }
 
-int loop_add_timer(struct loop *l, uint64_t first_ns, uint64_t interval_ns, loop_fn fn, void *arg)
+int loop_add_timer(struct loop *l, const struct loop_timer *timer, int (*fn)(void *arg, int fd),
+		   void *arg)
 {
-	struct itimerspec its = { .it_value = timespec_of(first_ns ? first_ns : 1),
-				  .it_interval = timespec_of(interval_ns) };
+	struct itimerspec its = {.it_value = timespec_of(timer->first_ns ? timer->first_ns : 1),
+				 .it_interval = timespec_of(timer->interval_ns)};
 	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 
 	if (fd < 0)
@@ -163,11 +165,11 @@ int loop_add_timer(struct loop *l, uint64_t first_ns, uint64_t interval_ns, loop
 		close(fd);
 		return err;
 	}
-	return add_owned(l, &(struct source){
-				    .fd = fd, .fn = on_timer, .on_timer = fn, .inner_arg = arg });
+	return add_owned(
+		l, &(struct source){.fd = fd, .fn = on_timer, .on_timer = fn, .inner_arg = arg});
 }
 
-int loop_add_signals(struct loop *l, loop_signal_fn fn, void *arg)
+int loop_add_signals(struct loop *l, int (*fn)(void *arg, int signo, bool from_user), void *arg)
 {
 	sigset_t set;
 	int fd;
@@ -182,8 +184,8 @@ int loop_add_signals(struct loop *l, loop_signal_fn fn, void *arg)
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return -errno;
-	return add_owned(l, &(struct source){
-				    .fd = fd, .fn = on_signal, .on_signal = fn, .inner_arg = arg });
+	return add_owned(
+		l, &(struct source){.fd = fd, .fn = on_signal, .on_signal = fn, .inner_arg = arg});
 }
 
 static int dispatch(const struct epoll_event *events, int n)
@@ -226,7 +228,7 @@ void loop_stop(struct loop *l)
 
 void loop_wait_readable(int fd, uint64_t until_ns)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 	uint64_t now = clock_mono_ns();
 	struct timespec left = timespec_of(until_ns > now ? until_ns - now : 0);
 

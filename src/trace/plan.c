@@ -6,8 +6,18 @@
 
 #include "trace/site.h"
 
+/* Functions of the object by address; read when the first function that may throw asks. */
+struct extents {
+	struct extent {
+		uint64_t start, end;
+	} * v;
+	size_t n, cap;
+	bool read;
+};
+
 struct planning {
 	const struct object *o;
+	struct extents *extents;
 	const struct alloc_found *found;
 	uint64_t emulated;
 	const struct plan_notes *notes;
@@ -29,7 +39,7 @@ static int list_add(struct plan_list *l, uint64_t offset, uint64_t cookie)
 
 static ssize_t read_code(void *arg, uint64_t vaddr, void *buf, size_t len)
 {
-	const struct object *o = arg;
+	const struct object *o = ((struct planning *)arg)->o;
 	uint64_t off;
 	int err = object_vaddr_to_offset(o, vaddr, &off);
 
@@ -43,8 +53,8 @@ static ssize_t read_code(void *arg, uint64_t vaddr, void *buf, size_t len)
 /* Registers that the BPF side reads: the arguments, and the stack pointer by its own rule. */
 static uint16_t registers_read(const struct alloc_spec *s)
 {
-	static const uint16_t by_arg[] = { 0,	     INSN_RDI, INSN_RSI, INSN_RDX,
-					   INSN_RCX, INSN_R8,  INSN_R9,	 0 };
+	static const uint16_t by_arg[] = {0,	    INSN_RDI, INSN_RSI, INSN_RDX,
+					  INSN_RCX, INSN_R8,  INSN_R9,	0};
 
 	if (s->op >= ALLOC_OP_MMAP)
 		return INSN_ARGS;
@@ -52,14 +62,107 @@ static uint16_t registers_read(const struct alloc_spec *s)
 	       by_arg[s->out_arg & 7];
 }
 
+struct slot_query {
+	uint64_t slot, target;
+	bool noreturn;
+};
+
+static bool never_returns(const char *name)
+{
+	static const char *const names[] = {"abort", "__cxa_throw", "__cxa_rethrow",
+					    "_Unwind_Resume", "__stack_chk_fail"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static int match_slot(const struct object_slot *s, void *arg)
+{
+	struct slot_query *q = arg;
+
+	if (s->vaddr != q->slot)
+		return 0;
+	q->target = s->target;
+	q->noreturn = never_returns(s->name);
+	return 1;
+}
+
+/* Where a PLT stub of this object leads, if that is in this object too. */
+static int resolve_slot(void *arg, uint64_t slot, uint64_t *ret_vaddr)
+{
+	const struct planning *p = arg;
+	struct slot_query q = {.slot = slot};
+
+	if (object_each_slot(p->o, match_slot, &q) != 1 || !q.target)
+		return -ENOENT;
+	*ret_vaddr = q.target;
+	return 0;
+}
+
+/* A PLT stub, "[endbr64] jmp *slot(%rip)", of a function that never returns. */
+static bool is_noreturn(void *arg, uint64_t vaddr)
+{
+	const struct planning *p = arg;
+	struct slot_query q = {0};
+	uint8_t stub[16];
+	struct insn in;
+	size_t skip = 0;
+
+	if (read_code(arg, vaddr, stub, sizeof(stub)) != sizeof(stub) ||
+	    insn_decode(stub, sizeof(stub), vaddr, &in))
+		return false;
+	if (in.class == INSN_ENDBR) {
+		skip = in.length;
+		if (insn_decode(stub + skip, sizeof(stub) - skip, vaddr + skip, &in))
+			return false;
+	}
+	if (in.class != INSN_JMP_IND || in.mem != INSN_MEM_RIP)
+		return false;
+	q.slot = in.slot;
+	return object_each_slot(p->o, match_slot, &q) == 1 && q.noreturn;
+}
+
+static int add_extent(const struct object_symbol *s, void *arg)
+{
+	struct extents *e = arg;
+
+	if (!s->size)
+		return 0;
+	if (array_reserve(&e->v, &e->cap, e->n + 1, sizeof(*e->v)))
+		return -ENOMEM;
+	e->v[e->n++] = (struct extent){s->vaddr, s->vaddr + s->size};
+	return 0;
+}
+
+/* End of the function around vaddr; 0 where no symbol covers it. */
+static uint64_t symbol_end(void *arg, uint64_t vaddr)
+{
+	const struct planning *p = arg;
+	struct extents *e = p->extents;
+
+	if (!e->read)
+		object_each_function(p->o, add_extent, e);
+	e->read = true;
+	for (size_t i = 0; i < e->n; i++)
+		if (vaddr >= e->v[i].start && vaddr < e->v[i].end)
+			return e->v[i].end;
+	return 0;
+}
+
 static struct site_code code_of(const struct planning *p)
 {
-	return (struct site_code){ .read = read_code, .arg = (void *)p->o };
+	return (struct site_code){.read = read_code,
+				  .symbol_end = symbol_end,
+				  .resolve = resolve_slot,
+				  .noreturn = is_noreturn,
+				  .arg = (void *)p};
 }
 
 static struct site_func func_of(const struct planning *p, const struct alloc_site *s)
 {
-	struct site_func f = { s->vaddr, s->size, UINT64_MAX };
+	struct site_func f = {s->vaddr, s->size, UINT64_MAX};
 
 	for (size_t i = 0; i < p->found->n; i++)
 		if (p->found->sites[i].vaddr > s->vaddr)
@@ -72,8 +175,8 @@ static uint32_t choose_delta(const struct planning *p, const struct alloc_site *
 {
 	struct site_code code = code_of(p);
 	struct site_func func = func_of(p, s);
-	struct site_want want = { .emulated = p->emulated, .keep = registers_read(&s->spec) };
-	struct site site = { 0 };
+	struct site_want want = {.emulated = p->emulated, .keep = registers_read(&s->spec)};
+	struct site site = {0};
 
 	if (site_choose(&code, &func, &want, &site))
 		return 0;
@@ -88,7 +191,7 @@ static int add_ret_sites(const struct planning *p, const struct alloc_site *s)
 	struct site_code code = code_of(p);
 	struct site_func func = func_of(p, s);
 	struct alloc_spec spec = s->spec;
-	struct site_rets rets = { 0 };
+	struct site_rets rets = {0};
 	int err = site_returns(&code, &func, &rets);
 
 	if (err) {
@@ -127,12 +230,14 @@ static int plan_site(const struct planning *p, const struct alloc_site *s)
 int plan_make(const struct object *o, const struct alloc_found *found, uint64_t emulated,
 	      const struct plan_notes *notes, struct plan *ret)
 {
-	struct plan plan = { 0 };
-	struct planning p = { o, found, emulated, notes, &plan };
+	struct plan plan = {0};
+	struct extents extents = {0};
+	struct planning p = {o, &extents, found, emulated, notes, &plan};
 	int err = 0;
 
 	for (size_t i = 0; i < found->n && !err; i++)
 		err = plan_site(&p, &found->sites[i]);
+	free(extents.v);
 	if (err) {
 		plan_deinit(&plan);
 		return err;
@@ -147,5 +252,5 @@ void plan_deinit(struct plan *p)
 		free(p->list[i].offsets);
 		free(p->list[i].cookies);
 	}
-	*p = (struct plan){ 0 };
+	*p = (struct plan){0};
 }

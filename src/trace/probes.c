@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "trace/calibrate.h"
+#include "trace/features.h"
 #include "trace/plan.h"
 #include "trace/uprobe.h"
 
@@ -22,7 +23,7 @@ struct searched {
 struct attached {
 	pid_t pid;
 	const struct object *o;
-	int *fds;
+	int *fds; /* links, and on older kernels the perf events under them */
 	size_t n, cap;
 	bool pending;
 };
@@ -31,6 +32,7 @@ struct probes {
 	struct probes_config cfg;
 	struct probes_programs programs;
 	uint64_t emulated;
+	bool multi; /* one link for all offsets; else one perf event each */
 	bool loaded;
 	struct searched *searched;
 	size_t n_searched, cap_searched;
@@ -90,9 +92,14 @@ void probes_free(struct probes *p)
 
 int probes_prepare(struct probes *p, const struct probes_programs *programs)
 {
-	struct bpf_program *all[] = { programs->enter, programs->leave, programs->ret_site };
+	struct bpf_program *all[] = {programs->enter, programs->leave, programs->ret_site};
+	bool every = p->cfg.every_process || p->cfg.follow;
 
 	p->programs = *programs;
+	p->multi = feature_has(FEATURE_UPROBE_MULTI) &&
+		   (every || feature_has(FEATURE_UPROBE_MULTI_PID));
+	if (!p->multi)
+		return feature_has(FEATURE_COOKIE) ? 0 : -EOPNOTSUPP;
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		int err = bpf_program__set_expected_attach_type(
 			all[i], (enum bpf_attach_type)uprobe_attach_type(UPROBE_ENTRY));
@@ -105,8 +112,7 @@ int probes_prepare(struct probes *p, const struct probes_programs *programs)
 
 const char *probes_method(const struct probes *p)
 {
-	(void)p;
-	return "uprobe-multi";
+	return p->multi ? "uprobe-multi" : "uprobe-perf";
 }
 
 /* ---- searching ---- */
@@ -137,8 +143,8 @@ static struct searched *searched_find(const struct probes *p, const struct objec
 
 static int search(struct probes *p, const struct object *o, struct searched **ret)
 {
-	struct plan_notes notes = { &p->skipped, &p->slow };
-	struct alloc_found found = { 0 };
+	struct plan_notes notes = {&p->skipped, &p->slow};
+	struct alloc_found found = {0};
 	struct searched *s;
 	int err;
 
@@ -151,7 +157,7 @@ static int search(struct probes *p, const struct object *o, struct searched **re
 	if (err)
 		return err;
 	s = &p->searched[p->n_searched];
-	*s = (struct searched){ .o = o };
+	*s = (struct searched){.o = o};
 	err = note_found(p, o, &found);
 	if (!err)
 		err = plan_make(o, &found, p->emulated, &notes, &s->plan);
@@ -176,44 +182,82 @@ static int fail(int err, char **ret_msg, const struct object *o, const char *wha
 	return err;
 }
 
-static int attach_list(struct probes *p, struct attached *a, const struct plan_list *l,
-		       enum plan_program which)
+static int keep_fd(struct attached *a, int fd)
 {
-	struct bpf_program *programs[] = { p->programs.enter, p->programs.leave,
-					   p->programs.ret_site };
-	char path[64];
-	int fd;
-
-	if (!l->n)
-		return 0;
-	if (array_reserve(&a->fds, &a->cap, a->n + 1, sizeof(*a->fds)))
+	if (array_reserve(&a->fds, &a->cap, a->n + 1, sizeof(*a->fds))) {
+		close(fd);
 		return -ENOMEM;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", a->o->fd);
-	fd = uprobe_multi_attach(bpf_program__fd(programs[which]),
-				 &(struct uprobe_multi){
-					 .path = path,
-					 .offsets = l->offsets,
-					 .cookies = l->cookies,
-					 .n = l->n,
-					 .kind = which == PLAN_RETURN ? UPROBE_RETURN : UPROBE_ENTRY,
-					 .pid = a->pid,
-				 });
-	if (fd < 0)
-		return fd;
+	}
 	a->fds[a->n++] = fd;
 	return 0;
 }
 
+static int attach_multi(struct attached *a, int prog_fd, const struct plan_list *l, bool is_return)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", a->o->fd);
+	fd = uprobe_multi_attach(prog_fd, &(struct uprobe_multi){
+						  .path = path,
+						  .offsets = l->offsets,
+						  .cookies = l->cookies,
+						  .n = l->n,
+						  .kind = is_return ? UPROBE_RETURN : UPROBE_ENTRY,
+						  .pid = a->pid,
+					  });
+	return fd < 0 ? fd : keep_fd(a, fd);
+}
+
+/* Kernels without multi links, or whose multi links see one thread only. */
+static int attach_perf(struct attached *a, int prog_fd, const struct plan_list *l, bool is_return)
+{
+	struct uprobe_perf_link link;
+	char path[64];
+	int err = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", a->o->fd);
+	for (size_t i = 0; i < l->n && !err; i++) {
+		err = uprobe_perf_attach(prog_fd,
+					 &(struct uprobe_perf){
+						 .path = path,
+						 .offset = l->offsets[i],
+						 .cookie = l->cookies[i],
+						 .pid = a->pid == EVERY_PROCESS ? -1 : a->pid,
+						 .is_return = is_return,
+					 },
+					 &link);
+		if (err)
+			return err;
+		err = keep_fd(a, link.perf_fd);
+		if (!err && link.link_fd >= 0)
+			err = keep_fd(a, link.link_fd);
+	}
+	return err;
+}
+
+static int attach_list(struct probes *p, struct attached *a, enum plan_program which,
+		       const struct plan_list *l)
+{
+	struct bpf_program *programs[] = {p->programs.enter, p->programs.leave,
+					  p->programs.ret_site};
+	int prog_fd = bpf_program__fd(programs[which]);
+
+	if (!l->n)
+		return 0;
+	return (p->multi ? attach_multi : attach_perf)(a, prog_fd, l, which == PLAN_RETURN);
+}
+
 static int attach_now(struct probes *p, struct attached *a, char **ret_msg)
 {
-	static const char *const names[] = { "functions", "function returns", "return sites" };
+	static const char *const names[] = {"functions", "function returns", "return sites"};
 	const struct searched *s = searched_find(p, a->o);
 	int err = 0;
 
 	a->pending = false;
 	/* Returns first: an entry without its return would wait for ever. */
 	for (int i = PLAN_PROGRAMS - 1; i >= 0 && !err; i--) {
-		err = attach_list(p, a, &s->plan.list[i], (enum plan_program)i);
+		err = attach_list(p, a, (enum plan_program)i, &s->plan.list[i]);
 		if (err && err != -ESRCH)
 			fail(err, ret_msg, a->o, names[i]);
 	}
@@ -241,7 +285,7 @@ int probes_add(struct probes *p, pid_t pid, const struct object *o, char **ret_m
 	if (err)
 		return err;
 	a = &p->attached[p->n_attached++];
-	*a = (struct attached){ .pid = scope, .o = o, .pending = true };
+	*a = (struct attached){.pid = scope, .o = o, .pending = true};
 	return p->loaded ? attach_now(p, a, ret_msg) : 0;
 }
 

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define TASK_COMM_LEN 16 /* of the kernel, NUL included */
+
 struct processes {
 	struct process **v; /* pointers: entries are handed out */
 	size_t n, cap;
@@ -62,6 +64,17 @@ struct process *processes_find_key(const struct processes *p, uint64_t key)
 	return NULL;
 }
 
+struct process *processes_find_unnamed(const struct processes *p, pid_t pid, uint64_t time_ns)
+{
+	for (size_t i = p->n; i-- > 0;) {
+		struct process *image = p->v[i];
+
+		if (image->pid == pid && image->born_ns && image->born_ns <= time_ns)
+			return image->key ? NULL : image;
+	}
+	return NULL;
+}
+
 static struct process *append(struct processes *p, pid_t pid)
 {
 	struct process *new;
@@ -107,7 +120,7 @@ static void read_exe(struct process *p)
 int processes_add(struct processes *p, pid_t pid, struct process **ret)
 {
 	struct process *old = processes_find_pid(p, pid), *new;
-	struct maps maps = { 0 };
+	struct maps maps = {0};
 	int err = maps_read(pid, &maps);
 
 	if (err)
@@ -206,6 +219,28 @@ static bool is_zombie(pid_t pid)
 		return false;
 	end = strrchr(text, ')'); /* comm may hold anything */
 	return end && (end[1] == ' ') && (end[2] == 'Z' || end[2] == 'X');
+}
+
+void processes_drop_ended(struct processes *p)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->v[i]->ended && !p->v[i]->in_report)
+			process_free(p->v[i]);
+		else
+			p->v[kept++] = p->v[i];
+	}
+	p->n = kept;
+}
+
+void process_will_run(struct process *p, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	free(p->exe);
+	p->exe = strdup(path);
+	snprintf(p->comm, TASK_COMM_LEN, "%s", slash ? slash + 1 : path);
 }
 
 int process_check_target(pid_t pid, const char **ret_why)

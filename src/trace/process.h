@@ -16,15 +16,17 @@
 
 struct process {
 	pid_t pid;
-	uint64_t key;  /* proc_key of the BPF side; 0 until it is known */
-	char comm[64]; /* any bytes, NUL-terminated */
-	char *exe;     /* owned; may be NULL */
+	uint64_t key;	  /* proc_key of the BPF side; 0 until it is known */
+	uint64_t born_ns; /* monotonic, of the fork or exec; 0: was there before */
+	char comm[64];	  /* any bytes, NUL-terminated */
+	char *exe;	  /* owned; may be NULL */
 	struct maps maps;
 	struct ranges *ranges; /* NULL until the first mapping event or seeding */
 	struct unwind_slice slice;
 	bool maps_changed; /* since the unwinder saw them last */
 	bool ended;	   /* exited, or replaced by exec */
 	bool replaced;	   /* by exec: its memory is gone, not leaked */
+	bool in_report;	   /* ended, but its stacks are still to be named */
 };
 
 struct processes;
@@ -39,6 +41,12 @@ struct process *processes_find_pid(const struct processes *p, pid_t pid);
 struct process *processes_find_key(const struct processes *p, uint64_t key);
 
 /*
+ * The image that a key of that time belongs to: of those whose fork or exec was seen and
+ * that have no key yet, the last one by then; ended ones too. NULL: none.
+ */
+struct process *processes_find_unnamed(const struct processes *p, pid_t pid, uint64_t time_ns);
+
+/*
  * Adds a running process, reading its mappings, comm and exe from /proc. An entry for the
  * same pid is ended first. 0, -ESRCH, -EACCES or -ENOMEM.
  */
@@ -48,6 +56,12 @@ int processes_fork(struct processes *p, const struct process *parent, pid_t pid,
 		   struct process **ret);
 /* Ends the image of pid and begins an empty one; comm as exec set it. 0 or -ENOMEM. */
 int processes_exec(struct processes *p, pid_t pid, const char *comm, struct process **ret);
+
+/* Frees what has ended and is not in_report. Pointers to other entries stay valid. */
+void processes_drop_ended(struct processes *p);
+
+/* Names a program that has not executed yet as it will be named. */
+void process_will_run(struct process *p, const char *path);
 
 /* Why a pid can't be a target: 0, or a negative errno with *ret_why set (static text). */
 int process_check_target(pid_t pid, const char **ret_why);

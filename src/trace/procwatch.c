@@ -323,7 +323,8 @@ static int record_compare(const void *a, const void *b)
 	return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-int procwatch_drain(struct procwatch *w, procwatch_fn fn, void *arg)
+int procwatch_drain(struct procwatch *w, int (*fn)(const struct proc_event *e, void *arg),
+		    void *arg)
 {
 	uint64_t now = clock_mono_ns();
 	struct proc_event e;

@@ -45,15 +45,14 @@ void procwatch_free(struct procwatch *w);
 size_t procwatch_n_fds(const struct procwatch *w);
 int procwatch_fd(const struct procwatch *w, size_t i);
 
-typedef int (*procwatch_fn)(const struct proc_event *e, void *arg);
-
 /*
  * Delivers what happened before the call, in the order of time over all CPUs: also what
  * is delivered by a later call is later, unless a CPU was held up while writing a record
  * that nothing delivered depends on. Stops at the first non-zero result of fn and returns
  * it (the rest of this round is gone); -ENOMEM. Not to be called from fn.
  */
-int procwatch_drain(struct procwatch *w, procwatch_fn fn, void *arg);
+int procwatch_drain(struct procwatch *w, int (*fn)(const struct proc_event *e, void *arg),
+		    void *arg);
 
 /* Records that the kernel dropped, as far as it has told. */
 uint64_t procwatch_lost(const struct procwatch *w);

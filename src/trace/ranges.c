@@ -121,7 +121,7 @@ int ranges_map(struct ranges *r, uint64_t start, uint64_t length, uint64_t site,
 
 	if (__builtin_add_overflow(start, page_up(r, length), &end) || end <= start)
 		return 0; /* the kernel would have refused it */
-	return put(r, &(struct range){ start, end, site, born_ns, start });
+	return put(r, &(struct range){start, end, site, born_ns, start});
 }
 
 static struct pending *pending_of(struct ranges *r, uint32_t tid)
@@ -140,7 +140,7 @@ static struct pending *pending_begin(struct ranges *r, uint32_t tid)
 		if (array_reserve(&r->pending, &r->cap_pending, r->n_pending + 1, sizeof(*p)))
 			return NULL;
 		p = &r->pending[r->n_pending++];
-		*p = (struct pending){ .tid = tid };
+		*p = (struct pending){.tid = tid};
 	}
 	p->n = 0;
 	return p;
@@ -211,6 +211,14 @@ int ranges_remap(struct ranges *r, uint32_t tid, uint64_t start, uint64_t length
 		err = remap_uncounted(r, p, start, length);
 	pending_end(r, p);
 	return err;
+}
+
+bool ranges_counted(const struct ranges *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (r->v[i].site != RANGE_UNCOUNTED)
+			return true;
+	return false;
 }
 
 size_t ranges_count(const struct ranges *r)

@@ -37,6 +37,8 @@ int ranges_undo(struct ranges *r, uint32_t tid);
 int ranges_remap(struct ranges *r, uint32_t tid, uint64_t start, uint64_t length, uint64_t site,
 		 uint64_t born_ns);
 
+/* Is any of the memory the program's? */
+bool ranges_counted(const struct ranges *r);
 size_t ranges_count(const struct ranges *r);
 const struct range *ranges_at(const struct ranges *r, size_t i);
 

@@ -23,6 +23,9 @@
  * loaded from plain memory in the same straight line, they are tail calls; all others
  * may be jump tables, whose targets are unknown, and forbid any site but the entry. So
  * do bytes that are no instruction.
+ *
+ * Not seen: code elsewhere in the file that jumps into the middle of the function without
+ * being reached from it. Compilers emit that for no function with a symbol of its own.
  */
 #ifndef MEMTALLY_TRACE_SITE_H
 #define MEMTALLY_TRACE_SITE_H

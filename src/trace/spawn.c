@@ -52,7 +52,7 @@ int spawn_hold(char *const *argv, struct spawn *ret)
 		close(fail[0]);
 		return err;
 	}
-	*ret = (struct spawn){ .pid = pid, .go_fd = go[1], .fail_fd = fail[0] };
+	*ret = (struct spawn){.pid = pid, .go_fd = go[1], .fail_fd = fail[0]};
 	return 0;
 }
 

@@ -25,8 +25,8 @@ struct tracer_config {
 	size_t n_pids;
 	bool follow, all;
 	/*
-	 * The kernel is the target: programs, pids and a cgroup only say whose calls count, any
-	 * process may be one, and nothing of their mappings is followed. No target: the machine.
+	 * The kernel is the target: pids and a cgroup only say whose calls count, any process may
+	 * be one, and nothing of their mappings is followed; no program. No target: the machine.
 	 * Without tracer_bind() there are only ticks.
 	 */
 	bool kernel;
@@ -46,7 +46,7 @@ struct tracer_ops {
 	int (*event)(void *arg, const struct event *ev, size_t len);
 	/* Time for a report; last: the run is over. */
 	int (*tick)(void *arg, bool last);
-	/* A process image has begun (its key is known), or ended. */
+	/* A process image has begun (its key is known), or ended: then it may be freed. */
 	int (*process)(void *arg, struct process *p);
 };
 

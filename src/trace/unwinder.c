@@ -10,11 +10,15 @@
 
 #include "cfi/cfi.h"
 #include "lib/log.h"
+#include "trace/features.h"
 #include "trace/slices.h"
+#include "trace/unwind_objects.h"
 
 #define MIN_HEADROOM_ROWS (512U << 10)
 #define ROWS_PER_BLOCK	  4 /* real code has 5 to 7: room for sparser */
 #define MIN_MAPPINGS	  (16U << 10)
+#define MIN_OBJECTS	  (8U << 10)
+#define WAIT_NS		  4000000 /* ten times what it takes, on a busy machine */
 
 enum table_state {
 	TABLE_NEW,
@@ -27,8 +31,8 @@ struct table { /* of one object */
 	enum table_state state;
 	struct table *same;   /* the table of another file with the same build id */
 	struct cfi_table cfi; /* rows freed once live */
-	uint64_t base;
-	uint32_t block, n_blocks;
+	struct unwind_place place;
+	bool listed; /* the file is in unwind_objects, under its own numbers */
 };
 
 struct array { /* one BPF array, mapped */
@@ -44,6 +48,7 @@ struct unwinder {
 	size_t n_tables, cap_tables;
 	size_t staged_rows, staged_blocks, prepared_mappings;
 	struct array rows, blocks, rule_array, mappings;
+	int objects_fd; /* map unwind_objects */
 	bool published;
 	struct slices slices;
 	struct unwind_mapping *scratch;
@@ -159,10 +164,10 @@ static void table_compile(struct unwinder *u, struct object *o, struct table *t)
 		return;
 	}
 	t->state = TABLE_STAGED;
-	t->base = t->cfi.base;
-	t->n_blocks = (uint32_t)cfi_table_blocks(&t->cfi);
+	t->place.first = t->cfi.base;
+	t->place.n_blocks = (uint32_t)cfi_table_blocks(&t->cfi);
 	u->staged_rows += t->cfi.n_rows;
-	u->staged_blocks += t->n_blocks;
+	u->staged_blocks += t->place.n_blocks;
 	u->stats.objects++;
 	u->stats.bad_functions += t->cfi.stats.bad_fdes + t->cfi.stats.bad_ops;
 	u->stats.unsupported += t->cfi.stats.unsupported;
@@ -175,9 +180,9 @@ static void table_publish(struct unwinder *u, struct table *t)
 	size_t n_rows = t->cfi.n_rows;
 
 	u->staged_rows -= n_rows;
-	u->staged_blocks -= t->n_blocks;
+	u->staged_blocks -= t->place.n_blocks;
 	t->state = TABLE_NONE;
-	if (u->rows.max - u->rows.n < n_rows || u->blocks.max - u->blocks.n < t->n_blocks) {
+	if (u->rows.max - u->rows.n < n_rows || u->blocks.max - u->blocks.n < t->place.n_blocks) {
 		u->stats.objects_full++;
 		cfi_table_deinit(&t->cfi);
 		return;
@@ -189,17 +194,28 @@ static void table_publish(struct unwinder *u, struct table *t)
 	       n_rows * sizeof(struct unwind_row));
 	cfi_table_index(&t->cfi, (uint32_t)u->rows.n,
 			(struct unwind_block *)u->blocks.v + u->blocks.n);
-	t->block = (uint32_t)u->blocks.n;
+	t->place.block = (uint32_t)u->blocks.n;
 	u->rows.n += n_rows;
-	u->blocks.n += t->n_blocks;
+	u->blocks.n += t->place.n_blocks;
 	t->state = TABLE_LIVE;
 	cfi_table_deinit(&t->cfi);
+}
+
+/* Lets the walk find the object by its inode; a miss there costs a slice's delay only. */
+static void table_list(struct unwinder *u, const struct object *o, const struct table *t)
+{
+	const struct unwind_place none = {0};
+	int err = unwind_objects_add(u->objects_fd, o, t->state == TABLE_LIVE ? &t->place : &none);
+
+	u->stats.files_full += err == -E2BIG;
+	if (err)
+		log_debug("cannot list '%s': %s", o->path, errno_name(err));
 }
 
 /* The object's table, compiled at first sight, published if that is possible yet. */
 static struct table *table_get(struct unwinder *u, struct object *o)
 {
-	struct table *t = table_of(u, o->id);
+	struct table *t = table_of(u, o->id), *own = t;
 
 	if (!t)
 		return NULL;
@@ -212,6 +228,10 @@ static struct table *table_get(struct unwinder *u, struct object *o)
 		t = t->same;
 	if (t->state == TABLE_STAGED && u->published)
 		table_publish(u, t);
+	if (u->published && !own->listed) {
+		own->listed = true; /* also that it has none: nobody need wait for it */
+		table_list(u, o, t);
+	}
 	return t;
 }
 
@@ -242,6 +262,16 @@ int unwinder_prepare_object(struct unwinder *u, struct object *o)
 	return table_get(u, o) ? 0 : -ENOMEM;
 }
 
+void unwinder_configure(struct unwind_cfg *cfg, bool may_wait)
+{
+	cfg->find_vma = 0;
+	/* With one CPU nobody could make the table meanwhile. */
+	cfg->wait_ns = may_wait && sysconf(_SC_NPROCESSORS_ONLN) > 1 ? WAIT_NS : 0;
+	for (long page = sysconf(_SC_PAGESIZE); feature_has(FEATURE_FIND_VMA) && page > 1;
+	     page >>= 1)
+		cfg->find_vma++;
+}
+
 static int size_map(struct bpf_object *obj, const char *name, size_t n, struct array *a)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(obj, name);
@@ -258,9 +288,8 @@ int unwinder_size_maps(struct unwinder *u, struct bpf_object *obj, size_t headro
 {
 	size_t room =
 		headroom_rows ? headroom_rows : MAX(u->staged_rows / 4, (size_t)MIN_HEADROOM_ROWS);
-	int err;
+	int err = size_map(obj, "unwind_rows", u->staged_rows + room, &u->rows);
 
-	err = size_map(obj, "unwind_rows", u->staged_rows + room, &u->rows);
 	if (!err)
 		err = size_map(obj, "unwind_blocks", u->staged_blocks + room / ROWS_PER_BLOCK + 1,
 			       &u->blocks);
@@ -269,6 +298,9 @@ int unwinder_size_maps(struct unwinder *u, struct bpf_object *obj, size_t headro
 	if (!err)
 		err = size_map(obj, "unwind_mappings",
 			       MAX(u->prepared_mappings * 2, (size_t)MIN_MAPPINGS), &u->mappings);
+	if (!err)
+		err = size_map(obj, "unwind_objects", MAX(u->n_tables * 4, (size_t)MIN_OBJECTS),
+			       &(struct array){0});
 	return err;
 }
 
@@ -291,9 +323,11 @@ static int map_array(struct bpf_object *obj, const char *name, size_t element, s
 
 int unwinder_publish(struct unwinder *u, struct bpf_object *obj)
 {
-	int err;
+	struct bpf_map *map = bpf_object__find_map_by_name(obj, "unwind_objects");
+	int err = map ? 0 : -ENOENT;
 
-	err = map_array(obj, "unwind_rows", sizeof(struct unwind_row), &u->rows);
+	if (!err)
+		err = map_array(obj, "unwind_rows", sizeof(struct unwind_row), &u->rows);
 	if (!err)
 		err = map_array(obj, "unwind_blocks", sizeof(struct unwind_block), &u->blocks);
 	if (!err)
@@ -305,10 +339,11 @@ int unwinder_publish(struct unwinder *u, struct bpf_object *obj)
 		return err;
 	u->slices.array = u->mappings.v;
 	u->slices.max = u->mappings.max;
+	u->objects_fd = bpf_map__fd(map);
 	u->published = true;
 	for (size_t i = 0; i < u->n_tables; i++)
-		if (u->tables[i] && u->tables[i]->state == TABLE_STAGED)
-			table_publish(u, u->tables[i]);
+		if (u->tables[i])
+			table_get(u, objects_at(u->objects, (uint32_t)i));
 	return 0;
 }
 
@@ -331,6 +366,7 @@ static int collect_mappings(struct unwinder *u, pid_t pid, const struct maps *ma
 			return -ENOMEM;
 		if (t->state != TABLE_LIVE || object_bias(o, m, &bias))
 			continue;
+		unwind_objects_alias(u->objects_fd, o, &t->place, m);
 		if (n >= UNWIND_MAX_MAPPINGS) {
 			u->stats.mappings_full++;
 			break;
@@ -341,9 +377,9 @@ static int collect_mappings(struct unwinder *u, pid_t pid, const struct maps *ma
 		u->scratch[n++] = (struct unwind_mapping){
 			.start = m->start,
 			.end = m->end,
-			.base = bias + t->base,
-			.block = t->block,
-			.n_blocks = t->n_blocks,
+			.base = bias + t->place.first,
+			.block = t->place.block,
+			.n_blocks = t->place.n_blocks,
 		};
 	}
 	*ret = n;

@@ -23,6 +23,7 @@ struct unwinder_stats {
 	uint64_t objects_bad;	  /* unreadable or damaged */
 	uint64_t objects_full;	  /* loss: did not fit into rows or blocks */
 	uint64_t mappings_full;	  /* loss: processes or mappings that did not fit */
+	uint64_t files_full;	  /* not found by inode: cut stacks until their slice is there */
 	uint64_t rules_full;	  /* loss: rows whose rule did not fit */
 	uint64_t bad_functions;	  /* functions whose description is damaged */
 	uint64_t unsupported;	  /* rows that end a walk */
@@ -39,6 +40,12 @@ void unwinder_free(struct unwinder *u);
 int unwinder_prepare(struct unwinder *u, pid_t pid, const struct maps *maps);
 /* Compiles one object that is about to be mapped. 0 or -ENOMEM. */
 int unwinder_prepare_object(struct unwinder *u, struct object *o);
+/*
+ * Before load: what the walk may ask of this kernel. Leaves mode and max_frames alone.
+ * may_wait: a thread that runs through a file never seen before is held up until its table
+ * is there, 4 ms at most and once per file; not for programs that run with interrupts off.
+ */
+void unwinder_configure(struct unwind_cfg *cfg, bool may_wait);
 /*
  * Sizes the arrays of a BPF object that is not loaded yet: what is prepared and room for
  * objects and processes to come. headroom_rows 0: a quarter more, at least 512 Ki rows

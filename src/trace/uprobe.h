@@ -9,6 +9,13 @@
  *            uprobe link")
  *   perf     one perf event per offset (v4.17), cookies since v5.15
  *
+ * None follows forks. perf's attr.inherit must never be used here: the kernel then makes
+ * a new event inside fork() of the traced program and takes the path from the same address
+ * in that program's memory. Measured on 6.18: its fork() fails with EINVAL; where the
+ * address happens to hold the path there, fork() works but the child's hits do not run
+ * the BPF program. To follow forks use pid 0 (every process) and filter in the program,
+ * or attach to the child when it appears.
+ *
  * Offsets are file offsets. A path may be "/proc/self/fd/N": so a file of another mount
  * namespace, or one without a name any more, is probed through an open descriptor.
  */

@@ -35,7 +35,7 @@ static int counter_map(void)
 }
 
 /* The probed function. */
-__attribute__((noinline, noclone)) static void probed(void)
+__attribute__((noinline)) static void probed(void)
 {
 	__asm__ volatile("nop" ::: "memory");
 }

@@ -73,8 +73,8 @@ static int run(char **paths, int n, double max_ms)
 
 	for (int i = 0; i < n; i++) {
 		const char *name = strrchr(paths[i], '/');
-		struct cfi_stats st = { 0 };
-		struct cost c = { 0 };
+		struct cfi_stats st = {0};
+		struct cost c = {0};
 		int err = measure(paths[i], &c, &st);
 
 		if (err) {

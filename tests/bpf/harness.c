@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -41,10 +42,23 @@ static bool has_ended(struct harness *h)
 	return h->ended;
 }
 
+/* To the processor we are on, children too. */
+static void pin(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((size_t)sched_getcpu(), &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
 static int spawn(struct harness *h)
 {
+	sched_getaffinity(0, sizeof(h->cpus), &h->cpus);
 	char path[128];
 
+	if (h->one_cpu)
+		pin();
 	strcpy(h->dir, "/tmp/memtally-gt-XXXXXX");
 	if (!mkdtemp(h->dir))
 		return -errno;
@@ -73,15 +87,18 @@ static int update(struct harness *h)
 {
 	bool first = !h->updates++;
 	struct maps maps;
+	const struct unwind_slice none = {0};
 	uint32_t key = (uint32_t)h->pid;
 	int err = maps_read(h->pid, &maps);
 
 	if (err)
 		return err;
+	if (h->no_tables)
+		maps_deinit(&maps);
 	err = unwinder_update(h->unwinder, h->pid, &maps, first ? NULL : &h->slice, &h->slice);
 	maps_deinit(&maps);
-	if (!err && bpf_map__update_elem(h->skel->maps.slices, &key, sizeof(key), &h->slice,
-					 sizeof(h->slice), BPF_ANY))
+	if (!err && bpf_map__update_elem(h->skel->maps.slices, &key, sizeof(key),
+					 h->no_slice ? &none : &h->slice, sizeof(none), BPF_ANY))
 		err = -errno;
 	return err;
 }
@@ -100,10 +117,11 @@ static int load(struct harness *h)
 	if (!h->skel || !h->objects || !h->unwinder)
 		return -ENOMEM;
 	h->skel->rodata->unwind_cfg.mode = h->mode;
+	unwinder_configure(&h->skel->rodata->unwind_cfg, strcmp(h->program, "fault_enter"));
 	h->skel->rodata->stop_every = h->stop_every;
 	if (h->max_frames)
 		h->skel->rodata->unwind_cfg.max_frames = h->max_frames;
-	err = unwinder_prepare(h->unwinder, h->pid, &maps);
+	err = h->no_tables ? 0 : unwinder_prepare(h->unwinder, h->pid, &maps);
 	maps_deinit(&maps);
 	h->prepare_ns = clock_mono_ns() - start;
 	if (!err)
@@ -230,6 +248,7 @@ static void remove_dir(const char *dir)
 void harness_stop(struct harness *h)
 {
 	setpriority(PRIO_PROCESS, 0, 0);
+	sched_setaffinity(0, sizeof(h->cpus), &h->cpus);
 	for (size_t i = 0; i < ARRAY_SIZE(h->links); i++)
 		bpf_link__destroy(h->links[i]);
 	unwinder_free(h->unwinder);

@@ -6,6 +6,8 @@
 #ifndef MEMTALLY_TESTS_HARNESS_H
 #define MEMTALLY_TESTS_HARNESS_H
 
+#include <sched.h>
+
 #include "lib/lib.h"
 #include "trace/unwinder.h"
 #include "walk_record.h"
@@ -20,6 +22,9 @@ struct harness {
 	enum unwind_mode mode;
 	uint32_t max_frames; /* 0: UNWIND_MAX_FRAMES */
 	bool follow_maps;
+	bool no_slice;	     /* mappings stay unknown: the walk must ask the kernel */
+	bool no_tables;	     /* nor are the files compiled */
+	bool one_cpu;	     /* the drain preempts the program: tables always come in time */
 	uint32_t stop_every; /* every_enter: SIGSTOP after so many hits; 0: never */
 	const char *hide;    /* function of `object` that gets a uretprobe, or NULL */
 	int (*on_record)(void *arg, const struct walk_record *rec);
@@ -27,6 +32,7 @@ struct harness {
 
 	/* State and results. */
 	char dir[64];
+	cpu_set_t cpus;
 	pid_t pid;
 	int exit_status;
 	bool ended;

@@ -39,7 +39,7 @@ static struct outstanding_test_bpf *load(const struct options *o)
 {
 	struct outstanding_test_bpf *b = outstanding_test_bpf__open();
 	uint64_t id = CATCH_ALL_SITE;
-	struct site catch_all = { .sent = 1 };
+	struct site catch_all = {.sent = 1};
 
 	assert_non_null(b);
 	((struct cfg *)&b->rodata->cfg)->task_storage = !o->no_task_storage;
@@ -64,7 +64,7 @@ static long run(struct outstanding_test_bpf *b, struct bpf_program *p)
 
 static long add(struct outstanding_test_bpf *b, uint64_t address, uint64_t size, uint64_t site)
 {
-	b->bss->input = (struct test_input){ address, PROC, size, site };
+	b->bss->input = (struct test_input){address, PROC, size, site};
 	return run(b, b->progs.run_add);
 }
 
@@ -77,7 +77,7 @@ static long del(struct outstanding_test_bpf *b, uint64_t address)
 
 static struct site site_of(struct outstanding_test_bpf *b, uint64_t id)
 {
-	struct site s = { 0 };
+	struct site s = {0};
 
 	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(b->maps.sites), &id, &s), 0);
 	return s;
@@ -99,7 +99,7 @@ static void assert_no_losses(struct outstanding_test_bpf *b)
 
 static void test_add_and_del(void **state)
 {
-	struct outstanding_test_bpf *b = load(&(struct options){ 0 });
+	struct outstanding_test_bpf *b = load(&(struct options){0});
 
 	(void)state;
 	for (uint64_t i = 0; i < 10; i++)
@@ -118,7 +118,7 @@ static void test_add_and_del(void **state)
 
 static void test_reused_address_is_repaired(void **state)
 {
-	struct outstanding_test_bpf *b = load(&(struct options){ 0 });
+	struct outstanding_test_bpf *b = load(&(struct options){0});
 
 	(void)state;
 	add(b, 0x1000, 100, 7);
@@ -133,11 +133,11 @@ static void test_reused_address_is_repaired(void **state)
 /* Another process may have a block at the same address. */
 static void test_processes_are_apart(void **state)
 {
-	struct outstanding_test_bpf *b = load(&(struct options){ 0 });
+	struct outstanding_test_bpf *b = load(&(struct options){0});
 
 	(void)state;
 	add(b, 0x1000, 100, 7);
-	b->bss->input = (struct test_input){ 0x1000, PROC + (1ULL << 32), 50, 8 };
+	b->bss->input = (struct test_input){0x1000, PROC + (1ULL << 32), 50, 8};
 	run(b, b->progs.run_add);
 	assert_int_equal(del(b, 0x1000), 100);
 	assert_int_equal(site_of(b, 8).bytes, 50);
@@ -147,7 +147,7 @@ static void test_processes_are_apart(void **state)
 
 static void test_full_block_table_is_counted(void **state)
 {
-	struct outstanding_test_bpf *b = load(&(struct options){ .blocks = 50 });
+	struct outstanding_test_bpf *b = load(&(struct options){.blocks = 50});
 	uint64_t full;
 
 	(void)state;
@@ -166,7 +166,7 @@ static void test_full_block_table_is_counted(void **state)
 
 static void test_full_site_table_keeps_amounts(void **state)
 {
-	struct outstanding_test_bpf *b = load(&(struct options){ .sites = 10 });
+	struct outstanding_test_bpf *b = load(&(struct options){.sites = 10});
 	uint64_t kept = 0;
 
 	(void)state;
@@ -184,7 +184,7 @@ static void test_full_site_table_keeps_amounts(void **state)
 /* A stack that found the ring full is sent once there is room again. */
 static void test_full_ring_is_retried(void **state)
 {
-	struct outstanding_test_bpf *b = load(&(struct options){ .ring = 4096 });
+	struct outstanding_test_bpf *b = load(&(struct options){.ring = 4096});
 	struct ring_buffer *ring;
 	int records = 0;
 
@@ -210,7 +210,7 @@ static void test_full_ring_is_retried(void **state)
 static void test_thread_state(void **state)
 {
 	for (int hash = 0; hash < 2; hash++) {
-		struct outstanding_test_bpf *b = load(&(struct options){ .no_task_storage = hash });
+		struct outstanding_test_bpf *b = load(&(struct options){.no_task_storage = hash});
 
 		(void)state;
 		for (long i = 0; i < 3; i++)
@@ -226,7 +226,7 @@ static void test_thread_state(void **state)
  */
 static void test_sampling_rate(void **state)
 {
-	struct outstanding_test_bpf *b = load(&(struct options){ .sample_bytes = 4096 });
+	struct outstanding_test_bpf *b = load(&(struct options){.sample_bytes = 4096});
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	long taken = 0;
 

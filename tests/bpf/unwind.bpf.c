@@ -74,6 +74,10 @@ static __always_inline void record_finish(struct walk_record *rec, const struct 
 	rec->head.status = w->status;
 	rec->head.flags = w->flags;
 	__sync_fetch_and_add(&totals.frames, w->n);
+	if (w->flags & WALK_FLAG_BUSY)
+		__sync_fetch_and_add(&totals.busy, 1);
+	if (w->flags & WALK_FLAG_NEW)
+		__sync_fetch_and_add(&totals.new_file, 1);
 	if (w->status < WALK_STATUSES)
 		__sync_fetch_and_add(&totals.status[w->status], 1);
 }

@@ -40,3 +40,5 @@ $(addprefix $(BUILD)/bpf/,test_unwind unwind_gt unwind_count): $(BUILD)/bpf/%: \
 	$(call msg,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
+bench: $(BUILD)/bpf/unwind_count $(BUILD)/bpf/unwind_gt

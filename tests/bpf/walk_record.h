@@ -21,6 +21,7 @@ struct walk_record {
 struct walk_totals {
 	__u64 hits, frames, no_storage, dropped, new_stacks;
 	__u64 status[WALK_STATUSES];
+	__u64 busy, new_file; /* WALK_FLAG_BUSY, WALK_FLAG_NEW */
 };
 
 #endif

@@ -243,6 +243,8 @@ def test_preloaded_from_start(tally, allocator, tmp_path):
     t = tally("--", victim_path("eleven-o2"), "--no-wait", "--truth", file,
               env={**os.environ, "LD_PRELOAD": shared_library(PRELOADS[allocator])}).wait()
     truth = json.loads(file.read_text().splitlines()[-1])
+    # jemalloc and tcmalloc bring libstdc++, which makes a pool at its start
+    t.last.rows = [r for r in t.last.rows if "call_init" not in r.names]
     assert_truth(t.last, truth)
     t.assert_clean()
 

@@ -22,6 +22,8 @@ struct shim {
 	const struct unwind_row *rows;
 	const struct unwind_rule *rules;
 	uint32_t n_mappings, n_blocks, n_rows, n_rules;
+	const struct unwind_mapping *vmas; /* what the kernel knows beyond the slice */
+	uint32_t n_vmas, vma_lookups;
 	uint64_t hidden, hidden_slot; /* a pending uretprobe */
 	unsigned int reads;
 };
@@ -53,8 +55,32 @@ static inline void shim_write(uint64_t addr, uint64_t value)
 #define walk_row(k)		  ((k) < shim.n_rows ? &shim.rows[k] : NULL)
 #define walk_rule(k)		  ((k) < shim.n_rules ? &shim.rules[k] : NULL)
 #define walk_untramp(w)		  ((w)->pc == SHIM_TRAMP && (w)->slot == shim.hidden_slot ? shim.hidden : 0)
+#define walk_find_vma(w, pc)	  shim_find_vma(w, pc)
 #define WALK_STEP		  static
 
+struct walk;
+static int shim_find_vma(struct walk *w, uint64_t pc);
+
 #include "../../bpf/unwind_step.bpf.h"
+
+/* The kernel's list: shim.vmas. One without blocks is a mapping without a table. */
+static int shim_find_vma(struct walk *w, uint64_t pc)
+{
+	for (uint32_t i = 0; i < shim.n_vmas; i++) {
+		const struct unwind_mapping *m = &shim.vmas[i];
+
+		if (pc < m->start || pc >= m->end)
+			continue;
+		shim.vma_lookups++;
+		w->m_start = m->start;
+		w->m_len = m->end - m->start;
+		w->m_base = m->base;
+		w->m_block = m->block;
+		w->m_n_blocks = m->n_blocks;
+		w->m_unknown = !m->n_blocks;
+		return m->n_blocks != 0;
+	}
+	return 0;
+}
 
 #endif

@@ -37,9 +37,9 @@ static void test_partial_unmap(void **state)
 	(void)state;
 	assert_int_equal(ranges_map(r, at(0), 16 * PAGE, 7, 1), 0);
 	assert_int_equal(ranges_unmap(r, 1, at(8), 8 * PAGE), 0); /* the upper half */
-	assert_ranges(r, (uint64_t[][3]){ { 0, 8, 7 }, { 0 } });
+	assert_ranges(r, (uint64_t[][3]){{0, 8, 7}, {0}});
 	assert_int_equal(ranges_unmap(r, 1, at(2), 1), 0); /* a hole; length rounds up */
-	assert_ranges(r, (uint64_t[][3]){ { 0, 2, 7 }, { 3, 8, 7 }, { 0 } });
+	assert_ranges(r, (uint64_t[][3]){{0, 2, 7}, {3, 8, 7}, {0}});
 	assert_int_equal(ranges_at(r, 1)->first, at(0)); /* still one allocation */
 	ranges_free(r);
 }
@@ -53,7 +53,7 @@ static void test_unmap_spans(void **state)
 	ranges_map(r, at(4), 4 * PAGE, 2, 1);
 	ranges_map(r, at(10), 4 * PAGE, 3, 1);
 	assert_int_equal(ranges_unmap(r, 1, at(2), 10 * PAGE), 0);
-	assert_ranges(r, (uint64_t[][3]){ { 0, 2, 1 }, { 12, 14, 3 }, { 0 } });
+	assert_ranges(r, (uint64_t[][3]){{0, 2, 1}, {12, 14, 3}, {0}});
 	ranges_free(r);
 }
 
@@ -64,9 +64,9 @@ static void test_fixed_overlay(void **state)
 	(void)state;
 	ranges_map(r, at(0), 10 * PAGE, 1, 1);
 	ranges_map(r, at(4), 2 * PAGE, RANGE_UNCOUNTED, 2);
-	assert_ranges(r, (uint64_t[][3]){ { 0, 4, 1 }, { 4, 6, 0 }, { 6, 10, 1 }, { 0 } });
+	assert_ranges(r, (uint64_t[][3]){{0, 4, 1}, {4, 6, 0}, {6, 10, 1}, {0}});
 	ranges_map(r, at(0), 10 * PAGE, 3, 3);
-	assert_ranges(r, (uint64_t[][3]){ { 0, 10, 3 }, { 0 } });
+	assert_ranges(r, (uint64_t[][3]){{0, 10, 3}, {0}});
 	ranges_free(r);
 }
 
@@ -78,9 +78,9 @@ static void test_failed_unmap_is_undone(void **state)
 	ranges_map(r, at(0), 10 * PAGE, 1, 1);
 	ranges_unmap(r, 5, at(3), 2 * PAGE);
 	ranges_undo(r, 6); /* another thread's failure is not ours */
-	assert_ranges(r, (uint64_t[][3]){ { 0, 3, 1 }, { 5, 10, 1 }, { 0 } });
+	assert_ranges(r, (uint64_t[][3]){{0, 3, 1}, {5, 10, 1}, {0}});
 	ranges_undo(r, 5);
-	assert_ranges(r, (uint64_t[][3]){ { 0, 3, 1 }, { 3, 5, 1 }, { 5, 10, 1 }, { 0 } });
+	assert_ranges(r, (uint64_t[][3]){{0, 3, 1}, {3, 5, 1}, {5, 10, 1}, {0}});
 	ranges_undo(r, 5); /* once only */
 	assert_int_equal(ranges_count(r), 3);
 	ranges_free(r);
@@ -95,7 +95,7 @@ static void test_invalid_unmap_changes_nothing(void **state)
 	ranges_unmap(r, 1, at(0) + 1, PAGE);
 	ranges_unmap(r, 1, at(0), 0);
 	ranges_unmap(r, 1, at(0), UINT64_MAX);
-	assert_ranges(r, (uint64_t[][3]){ { 0, 2, 1 }, { 0 } });
+	assert_ranges(r, (uint64_t[][3]){{0, 2, 1}, {0}});
 	ranges_free(r);
 }
 
@@ -107,7 +107,7 @@ static void test_remap_moves_and_charges_anew(void **state)
 	ranges_map(r, at(0), 2 * PAGE, 1, 1);
 	ranges_unmap(r, 9, at(0), 2 * PAGE);
 	ranges_remap(r, 9, at(50), 6 * PAGE, 2, 3);
-	assert_ranges(r, (uint64_t[][3]){ { 50, 56, 2 }, { 0 } });
+	assert_ranges(r, (uint64_t[][3]){{50, 56, 2}, {0}});
 	ranges_free(r);
 }
 
@@ -119,7 +119,7 @@ static void test_remap_failed(void **state)
 	ranges_map(r, at(0), 2 * PAGE, 1, 1);
 	ranges_unmap(r, 9, at(0), 2 * PAGE);
 	ranges_undo(r, 9);
-	assert_ranges(r, (uint64_t[][3]){ { 0, 2, 1 }, { 0 } });
+	assert_ranges(r, (uint64_t[][3]){{0, 2, 1}, {0}});
 	ranges_free(r);
 }
 
@@ -132,10 +132,10 @@ static void test_remap_of_uncounted(void **state)
 	ranges_map(r, at(0), 2 * PAGE, RANGE_UNCOUNTED, 0);
 	ranges_unmap(r, 9, at(0), 2 * PAGE);
 	ranges_remap(r, 9, at(50), 6 * PAGE, 2, 3);
-	assert_ranges(r, (uint64_t[][3]){ { 50, 52, 0 }, { 52, 56, 2 }, { 0 } });
+	assert_ranges(r, (uint64_t[][3]){{50, 52, 0}, {52, 56, 2}, {0}});
 	ranges_unmap(r, 9, at(50), 6 * PAGE);
 	ranges_remap(r, 9, at(50), PAGE, 4, 3); /* shrunk into the uncounted part */
-	assert_ranges(r, (uint64_t[][3]){ { 50, 51, 0 }, { 0 } });
+	assert_ranges(r, (uint64_t[][3]){{50, 51, 0}, {0}});
 	ranges_free(r);
 }
 
@@ -143,7 +143,7 @@ static void test_remap_of_uncounted(void **state)
 static void test_against_model(void **state)
 {
 	enum { PAGES = 256 };
-	uint8_t model[PAGES] = { 0 };
+	uint8_t model[PAGES] = {0};
 	struct ranges *r = ranges_new();
 	uint32_t seed = 12345;
 

@@ -24,7 +24,7 @@ static int setup(void **state)
 /* Within 1 % of the formula at every size, from one byte to far above the interval. */
 static void test_weight_is_the_inverse_probability(void **state)
 {
-	static const uint64_t intervals[] = { 4096, 100000, 512 << 10, 1 << 30 };
+	static const uint64_t intervals[] = {4096, 100000, 512 << 10, 1 << 30};
 	struct tables *t = *state;
 
 	for (size_t i = 0; i < sizeof(intervals) / sizeof(intervals[0]); i++) {

@@ -161,6 +161,7 @@ static void each_rule(void **state)
 		assert_int_equal(s.fast, r->fast);
 		assert_int_equal(s.delta, r->delta);
 		assert_true(!s.reason == s.fast);
+		assert_true(s.reentered == !strcmp(r->what, "jump to entry"));
 	}
 }
 

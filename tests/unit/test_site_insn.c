@@ -211,7 +211,7 @@ static void backends_agree(void **state)
 static void backends_agree(void **state)
 {
 	(void)state;
-	print_message("skip: libcapstone-dev is not installed, one decoder only\n");
+	print_message("skip: only one decoder here (no libcapstone-dev, or a static build)\n");
 	skip();
 }
 #endif

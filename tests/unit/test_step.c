@@ -365,59 +365,51 @@ static void test_uretprobe(void **state)
 	assert_int_equal(pcs[1], FN(F_SP) + 7);
 }
 
-/* Every mapping of every slice length is found, and nothing between them. */
-static void test_mapping_search(void **state)
+/* What the slice does not know, the kernel may. */
+static void test_vma(void **state)
 {
-	static struct unwind_mapping many[UNWIND_MAX_MAPPINGS];
+	static const struct unwind_mapping vmas[] = {
+		{.start = BASE, .end = BASE + 0x10000, .base = BASE, .n_blocks = FUNCTIONS + 1},
+		{.start = 0x66660000, .end = 0x66670000}, /* JIT code */
+	};
 
 	(void)state;
-	for (uint32_t i = 0; i < UNWIND_MAX_MAPPINGS; i++)
-		many[i] = (struct unwind_mapping){
-			.start = 0x10000 + i * 0x2000ULL,
-			.end = 0x11000 + i * 0x2000ULL,
-			.block = i,
-		};
-	shim.mappings = many;
-	shim.n_mappings = UNWIND_MAX_MAPPINGS;
-	memset(&walk, 0, sizeof(walk));
-	for (uint32_t n = 1; n <= UNWIND_MAX_MAPPINGS; n = n * 2 + 1) {
-		uint32_t lo = UNWIND_MAX_MAPPINGS - n;
+	shim.n_mappings = 1; /* a slice from before */
+	shim.vmas = vmas;
+	shim.n_vmas = 2;
+	shim_write(SP + 8, FN(F_STOP) + 1);
+	run();
+	assert_walk(2, WALK_COMPLETE);
+	assert_int_equal(walk.flags, 0);
+	assert_int_equal(shim.vma_lookups, 1); /* once for both frames */
 
-		walk.slice = (struct unwind_slice){.lo = lo, .n = n};
-		assert_int_equal(walk_find_mapping(&walk, many[lo].start - 1), 0);
-		for (uint32_t i = lo; i < lo + n; i++) {
-			assert_int_equal(walk_find_mapping(&walk, many[i].start), 1);
-			assert_int_equal(walk.m_block, i);
-			assert_int_equal(walk_find_mapping(&walk, many[i].end - 1), 1);
-			assert_int_equal(walk.m_block, i);
-			assert_int_equal(walk_find_mapping(&walk, many[i].end), 0);
-		}
-	}
-}
+	/* three frames of JIT code: by frame pointer, the kernel asked once */
+	regs.pc = 0x66660000;
+	regs.fp = SP + 0x40;
+	shim_write(SP + 0x40, SP + 0x80);
+	shim_write(SP + 0x48, 0x66660100);
+	shim_write(SP + 0x80, SP + 0xc0);
+	shim_write(SP + 0x88, 0x66660200);
+	shim_write(SP + 0xc0, SP + 0xc1);
+	shim_write(SP + 0xc8, 0x66660300);
+	shim.vma_lookups = 0;
+	run();
+	assert_walk(4, WALK_NO_MAPPING);
+	assert_int_equal(walk.flags, WALK_FLAG_FP);
+	assert_int_equal(shim.vma_lookups, 1);
 
-/* A block with a row at each byte: nine halvings find all 257. */
-static void test_row_search(void **state)
-{
-	static struct unwind_rule each[257];
-	struct unwind_row dense[257];
-	struct unwind_block block = {.n = 257};
+	/* a slice that knows the pc is not doubted */
+	shim.n_mappings = 3;
+	regs = (struct walk_regs){.pc = FN(F_SP), .sp = SP};
+	shim.vma_lookups = 0;
+	run();
+	assert_walk(2, WALK_COMPLETE);
+	assert_int_equal(shim.vma_lookups, 0);
 
-	(void)state;
-	dense[0] = (struct unwind_row){.rule = 0, .pc = 0xf0};
-	for (uint32_t i = 1; i < 257; i++)
-		dense[i] = (struct unwind_row){.rule = i, .pc = 0xff + i};
-	shim.rows = dense;
-	shim.rules = each;
-	shim.n_rows = shim.n_rules = 257;
-	shim.blocks = (struct unwind_block[]){{0}, block};
-	shim.n_blocks = 2;
-	memset(&walk, 0, sizeof(walk));
-	walk.m_base = BASE;
-	walk.m_n_blocks = 2;
-	for (uint32_t i = 0; i < 256; i++)
-		assert_ptr_equal(walk_find_rule(&walk, BASE + 0x100 + i), &each[i + 1]);
-	assert_null(walk_find_rule(&walk, BASE + 0x200));
-	assert_null(walk_find_rule(&walk, BASE - 1));
+	unwind_cfg.mode = UNWIND_FP;
+	regs.pc = 0x66660000;
+	run();
+	assert_int_equal(shim.vma_lookups, 0);
 }
 
 int main(void)
@@ -438,8 +430,7 @@ int main(void)
 		cmocka_unit_test_setup(test_modes, setup),
 		cmocka_unit_test_setup(test_entry, setup),
 		cmocka_unit_test_setup(test_uretprobe, setup),
-		cmocka_unit_test_setup(test_mapping_search, setup),
-		cmocka_unit_test_setup(test_row_search, setup),
+		cmocka_unit_test_setup(test_vma, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

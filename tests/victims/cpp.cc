@@ -34,6 +34,7 @@ alignas(std::string) char string_storage[1000][sizeof(std::string)];
 #define CHAIN(name)                      \
 	NOINLINE void name##_mid(long n) \
 	{                                \
+		OPAQUE(n);               \
 		name##_leaf(n);          \
 		NO_TAIL_CALL();          \
 	}                                \

@@ -61,7 +61,10 @@ NOINLINE static void resized_leaf(long n)
 }
 VICTIM_CHAIN(resized)
 
-/* Over 4 GiB each way, and no overflow: untouched, so it costs address space only. */
+/*
+ * Two times 5 GiB is no overflow. Untouched, so it costs address space only (not calloc:
+ * tcmalloc would write it).
+ */
 NOINLINE static void giant_leaf(long n)
 {
 	size_t count = 2, bytes = 5UL << 30;
@@ -69,7 +72,7 @@ NOINLINE static void giant_leaf(long n)
 	OPAQUE(count);
 	OPAQUE(bytes);
 	for (long i = 0; i < n; i++) {
-		void *p = calloc(count, bytes), *q = malloc(bytes);
+		void *p = reallocarray(NULL, count, bytes), *q = malloc(bytes);
 
 		OPAQUE(p);
 		OPAQUE(q);

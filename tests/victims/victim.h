@@ -38,10 +38,14 @@ extern "C" {
 /* Makes a value unknown to the compiler: no unrolled loop, no elided malloc. */
 #define OPAQUE(x) __asm__ volatile("" : "+r"(x)::"memory")
 
-/* NAME_top() calls NAME_mid() calls NAME_leaf(): one chain of three frames. */
+/*
+ * NAME_top() calls NAME_mid() calls NAME_leaf(): one chain of three frames. The leaf does
+ * not know n, so that no compiler makes several call sites of one loop.
+ */
 #define VICTIM_CHAIN(name)                      \
 	NOINLINE static void name##_mid(long n) \
 	{                                       \
+		OPAQUE(n);                      \
 		name##_leaf(n);                 \
 		NO_TAIL_CALL();                 \
 	}                                       \

@@ -61,7 +61,8 @@ $(eval $(call victim_rule,static,$$(VICTIM_CC),$(VICTIM_FLAGS_o2) -static,-lpthr
 $(eval $(call victim_rule,nopie,$$(VICTIM_CC),$(VICTIM_FLAGS_o2) -no-pie -fno-pie,$$(VICTIM_LIBS)))
 $(eval $(call victim_rule,musl,musl-gcc,$(VICTIM_FLAGS_o2),))
 $(eval $(call victim_rule,musl-static,musl-gcc,$(VICTIM_FLAGS_o2) -static,))
-$(eval $(call victim_rule,clang,$$(CLANG),$(VICTIM_FLAGS_o2),$$(VICTIM_LIBS)))
+# Unrolled, one call becomes several call sites, and so several stacks.
+$(eval $(call victim_rule,clang,$$(CLANG),$(VICTIM_FLAGS_o2) -fno-unroll-loops,$$(VICTIM_LIBS)))
 
 # Two steps: victim.c is C, the rest is not.
 define victim_cpp_rule

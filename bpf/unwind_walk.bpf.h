@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * unwind_walk.bpf.h - state of a stack walk, and how it finds the rule for an address.
+ * What the includer provides: unwind_step.bpf.h.
+ */
+#ifndef MEMTALLY_UNWIND_WALK_BPF_H
+#define MEMTALLY_UNWIND_WALK_BPF_H
+
+#include "unwind.h"
+
+#define WALK_ROW_STEPS	   9  /* halvings of at most 257 rows of a block */
+#define WALK_MAPPING_STEPS 12 /* of at most UNWIND_MAX_MAPPINGS */
+#define WALK_TRAMP_UNKNOWN (~0ULL)
+#define WALK_LOST_FP	   1
+#define WALK_LOST_AUX	   2
+
+/* Registers to start from. aux: rbx on x86-64, x30 on aarch64. r10: x86-64 only. */
+struct walk_regs {
+	__u64 pc, sp, fp, aux, r10;
+};
+
+struct walk {
+	/* The frame we stand in. fp_at, aux_at: if not 0, where the value is saved. */
+	__u64 pc, sp, fp, aux, r10;
+	__u64 fp_at, aux_at;
+	__u64 slot; /* where pc was read from, as uretprobes name it; 0: a register */
+	/* The mapping of the last frame; m_len 0: none. */
+	__u64 m_start, m_len, m_base;
+	__u32 m_block, m_n_blocks;
+	struct unwind_slice slice;
+	/* Pending uretprobes: trampoline address, next return_instance to look at. */
+	__u64 tramp, tramp_next;
+	/* Results: what to report for this frame, hash and number of all frames. */
+	__u64 cur, hash;
+	__u32 n, status, flags;
+	__u8 is_ra;	/* pc is a return address: the call lies before it */
+	__u8 entry;	/* pc is the first instruction of a function */
+	__u8 lost;	/* WALK_LOST_*: the register's value is unknown */
+	__u8 m_unknown; /* the mapping of the last frame is of no known object */
+};
+
+/*
+ * Keeps clang from turning the masks of the searches back into branches, which would
+ * double the verifier's paths at each halving.
+ */
+#define WALK_OPAQUE(x) asm volatile("" : "+r"(x))
+
+static inline __attribute__((always_inline)) int walk_find_mapping(struct walk *w, __u64 pc)
+{
+	__u32 base = w->slice.lo, n = w->slice.n, k, half;
+	const struct unwind_mapping *m;
+
+	if (!n)
+		return 0;
+	for (int i = 0; i < WALK_MAPPING_STEPS && n > 1; i++) {
+		__s64 below;
+
+		half = n >> 1;
+		k = base + half;
+		m = walk_mapping(k);
+		if (!m)
+			return 0;
+		below = (__s64)(pc - m->start) >> 63;
+		WALK_OPAQUE(below);
+		base += half & ~(__u32)below;
+		n -= half;
+		WALK_OPAQUE(base);
+		WALK_OPAQUE(n);
+	}
+	m = walk_mapping(base);
+	if (!m || pc < m->start || pc >= m->end)
+		return 0;
+	w->m_start = m->start;
+	w->m_len = m->end - m->start;
+	w->m_base = m->base;
+	w->m_block = m->block;
+	w->m_n_blocks = m->n_blocks;
+	w->m_unknown = 0;
+	return 1;
+}
+
+static inline __attribute__((always_inline)) const struct unwind_rule *
+walk_find_rule(const struct walk *w, __u64 pc)
+{
+	__u64 off = pc - w->m_base, b = off >> UNWIND_BLOCK_SHIFT;
+	const struct unwind_block *block;
+	const struct unwind_row *row;
+	__u32 base, n, k, half;
+
+	if (b >= w->m_n_blocks) /* below the first address off has wrapped */
+		return 0;
+	k = w->m_block + (__u32)b;
+	block = walk_block(k);
+	if (!block)
+		return 0;
+	base = block->first;
+	n = block->n;
+	for (int i = 0; i < WALK_ROW_STEPS && n > 1; i++) {
+		__s64 below;
+
+		half = n >> 1;
+		k = base + half;
+		row = walk_row(k);
+		if (!row)
+			return 0;
+		below = (__s64)(off - row->pc) >> 63;
+		WALK_OPAQUE(below);
+		base += half & ~(__u32)below;
+		n -= half;
+		WALK_OPAQUE(base);
+		WALK_OPAQUE(n);
+	}
+	row = walk_row(base);
+	if (!row || row->pc > off)
+		return 0;
+	k = row->rule;
+	return walk_rule(k);
+}
+
+#endif

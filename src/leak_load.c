@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * leak_load.c - tables sized, programs configured and loaded, probes attached.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "leak.h"
+#include "lib/log.h"
+#include "trace/attach.h"
+#include "trace/collect.h"
+#include "trace/features.h"
+#include "trace/sampling.h"
+
+#define DEFAULT_BLOCKS (2u << 20)
+#define MIN_BLOCKS     (64u << 10)
+#define DEFAULT_STACKS (64u << 10)
+#define BLOCK_BYTES    104 /* of kernel memory for an element of the table of blocks */
+#define PROCS_EVERY    32768
+
+/* As many blocks as an eighth of the available memory holds, 2 Mi at most. */
+static uint64_t default_blocks(void)
+{
+	_cleanup_free_ char *text = NULL;
+	unsigned long long kib = 0;
+	char *line;
+
+	if (read_file("/proc/meminfo", &text, NULL))
+		return MIN_BLOCKS;
+	line = strstr(text, "MemAvailable:");
+	if (!line || sscanf(line, "MemAvailable: %llu", &kib) != 1)
+		return MIN_BLOCKS;
+	return MAX(MIN(kib * 1024 / 8 / BLOCK_BYTES, DEFAULT_BLOCKS), MIN_BLOCKS);
+}
+
+bool leak_wants_every(const struct leak_opts *o)
+{
+	return o->common.all || o->common.cgroup;
+}
+
+/* Namespaces are files; the inode of the initial pid namespace is fixed (PROC_PID_INIT_INO). */
+static bool own_pidns(struct stat *ret)
+{
+	return !stat("/proc/self/ns/pid", ret) && ret->st_ino != 0xEFFFFFFCU;
+}
+
+bool leak_in_pid_namespace(void)
+{
+	struct stat st;
+
+	return own_pidns(&st);
+}
+
+static void configure_pidns(struct cfg *cfg)
+{
+	struct stat st;
+
+	if (!own_pidns(&st))
+		return;
+	cfg->pidns_dev = st.st_dev;
+	cfg->pidns_ino = st.st_ino;
+}
+
+static const uint32_t unwind_modes[] = {
+	[UNWIND_OPT_AUTO] = UNWIND_DWARF,
+	[UNWIND_OPT_DWARF] = UNWIND_DWARF,
+	[UNWIND_OPT_FP] = UNWIND_FP,
+	[UNWIND_OPT_NONE] = UNWIND_NONE,
+};
+
+static void configure(const struct leak_opts *o, struct leak_bpf *bpf)
+{
+	struct cfg *cfg = (struct cfg *)&bpf->rodata->cfg;
+
+	cfg->min_size = o->min_size;
+	cfg->max_size = o->max_size ? o->max_size : UINT64_MAX;
+	cfg->sample_bytes = o->sample_bytes;
+	cfg->scope = o->common.cgroup ? SCOPE_CGROUP : o->common.all ? SCOPE_ALL : SCOPE_PIDS;
+	cfg->self_tgid = (uint32_t)getpid();
+	cfg->follow = o->common.follow;
+	cfg->by_thread = o->common.by == LEAK_BY_THREAD;
+	cfg->trace_calls = o->trace;
+	cfg->task_storage = feature_has(FEATURE_TASK_STORAGE);
+	configure_pidns(cfg);
+	sampling_fill(bpf->rodata->sample_weights, bpf->rodata->sample_logs);
+	unwinder_configure((struct unwind_cfg *)&bpf->rodata->unwind_cfg, true);
+	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->max_frames =
+		(uint32_t)o->common.max_frames;
+	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->mode = unwind_modes[o->common.unwind];
+}
+
+static int size_maps(struct leak *l)
+{
+	const struct leak_opts *o = l->o;
+	uint64_t blocks = o->max_blocks ? o->max_blocks : default_blocks();
+	uint64_t stacks = o->max_stacks ? o->max_stacks : DEFAULT_STACKS;
+	bool task_storage = feature_has(FEATURE_TASK_STORAGE);
+	int err;
+
+	err = bpf_map__set_max_entries(l->bpf->maps.blocks, (uint32_t)blocks);
+	if (!err)
+		err = bpf_map__set_max_entries(l->bpf->maps.sites, (uint32_t)stacks + 1);
+	if (!err && (leak_wants_every(o) || o->common.follow))
+		err = bpf_map__set_max_entries(l->bpf->maps.procs, PROCS_EVERY);
+	if (!err && (leak_wants_every(o) || o->common.follow))
+		err = bpf_map__set_max_entries(l->bpf->maps.slices, PROCS_EVERY);
+	if (!err)
+		err = bpf_map__set_autocreate(l->bpf->maps.threads, task_storage);
+	if (!err)
+		err = bpf_map__set_autocreate(l->bpf->maps.threads_hash, !task_storage);
+	if (!err)
+		err = bpf_map__set_autocreate(l->bpf->maps.thread_blank, !task_storage);
+	return err ? err : unwinder_size_maps(tracer_unwinder(l->tracer), l->bpf->obj, 0);
+}
+
+static int make_catch_all(struct leak *l)
+{
+	uint64_t id = CATCH_ALL_SITE;
+	struct site site = {.sent = 1};
+
+	return bpf_map_update_elem(bpf_map__fd(l->bpf->maps.sites), &id, &site, BPF_ANY) ? -errno
+											 : 0;
+}
+
+static void sum_map_bytes(struct leak *l)
+{
+	struct bpf_map *m;
+
+	bpf_object__for_each_map(m, l->bpf->obj) if (bpf_map__fd(m) >= 0) l->map_bytes +=
+		collect_map_bytes(bpf_map__fd(m));
+}
+
+int leak_load(struct leak *l)
+{
+	struct probes_programs programs;
+	int err;
+
+	l->bpf = leak_bpf__open();
+	if (!l->bpf)
+		return -errno;
+	configure(l->o, l->bpf);
+	programs = (struct probes_programs){l->bpf->progs.leak_enter, l->bpf->progs.leak_return,
+					    l->bpf->progs.leak_ret_site};
+	bpf_program__set_autoload(l->bpf->progs.leak_exec, true);
+	bpf_program__set_autoload(l->bpf->progs.leak_newtask, l->o->common.follow);
+	err = size_maps(l);
+	if (!err)
+		err = probes_prepare(l->probes, &programs);
+	if (!err)
+		err = leak_bpf__load(l->bpf);
+	if (!err)
+		err = make_catch_all(l);
+	if (err) {
+		log_error("cannot load the BPF programs: %s%s", errno_name(err),
+			  err == -ENOMEM ? " (a smaller --max-blocks needs less memory)" : "");
+		return err;
+	}
+	sum_map_bytes(l);
+	return 0;
+}
+
+/* ---- attach ---- */
+
+static int attach_tracepoints(struct leak *l)
+{
+	int err = attach_tracepoint(l->bpf->progs.leak_exec, "sched", "sched_process_exec",
+				    &l->bpf->links.leak_exec);
+
+	if (!err && l->o->common.follow)
+		err = attach_tracepoint(l->bpf->progs.leak_newtask, "task", "task_newtask",
+					&l->bpf->links.leak_newtask);
+	if (err)
+		log_error("cannot attach to the process tracepoints: %s", errno_name(err));
+	return err;
+}
+
+int leak_attach(struct leak *l)
+{
+	struct tracer_maps maps = {
+		.procs = bpf_map__fd(l->bpf->maps.procs),
+		.slices = bpf_map__fd(l->bpf->maps.slices),
+		.events = bpf_map__fd(l->bpf->maps.events),
+		.cgroups = bpf_map__fd(l->bpf->maps.cgroups),
+	};
+	_cleanup_free_ char *msg = NULL;
+	int err = attach_tracepoints(l);
+
+	if (err)
+		return err;
+	err = tracer_bind(l->tracer, &maps, l->bpf->obj);
+	if (err) {
+		log_error("cannot hand the targets to the kernel: %s", errno_name(err));
+		return err;
+	}
+	err = probes_attach(l->probes, &msg);
+	if (err) {
+		log_error("%s", msg ? msg : errno_name(err));
+		return err;
+	}
+	l->attached = true;
+	return 0;
+}
