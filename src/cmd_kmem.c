@@ -21,8 +21,13 @@ static int print_rows(struct kmem *k, struct row *rows, size_t n)
 {
 	size_t n_all, n_top, n_resolve, n_losses = 0;
 	_cleanup_free_ struct loss *losses = NULL;
-	int err = rank_tick(k->rank, rows, n, clock_mono_ns(), &n_all);
+	int err = kmem_totals_note(k, rows, n);
 
+	/* A process has no one cache. */
+	for (size_t i = 0; i < n && k->o->common.by == KMEM_BY_PROCESS; i++)
+		rows[i].cache = rows[i].gfp = NULL;
+	if (!err)
+		err = rank_tick(k->rank, rows, n, clock_mono_ns(), &n_all);
 	if (err)
 		return err;
 	n_top = MIN(n_all, k->o->common.top);
@@ -42,7 +47,7 @@ static int print_rows(struct kmem *k, struct row *rows, size_t n)
 						   .losses = losses,
 						   .n_losses = n_losses,
 					   });
-	return err ? err : kmem_facts_print(k, rows, n_all);
+	return err ? err : kmem_facts_print(k);
 }
 
 static int report_traced(struct kmem *k)
@@ -176,6 +181,7 @@ static int open_rooms(struct kmem *k, char **ret_msg)
 		[KMEM_BY_PROCESS] = RANK_PID,
 	};
 	static const char *const nouns[] = {"stacks", "caches", "call sites", "processes"};
+	static const char *const from[] = {NULL, "in cache", "at call site", NULL};
 	const struct common_opts *c = &k->o->common;
 	struct tracer_config config = {
 		.pids = c->pids.v,
@@ -207,6 +213,7 @@ static int open_rooms(struct kmem *k, char **ret_msg)
 			.show_process = c->by == KMEM_BY_STACK,
 			.totals = c->by == KMEM_BY_PROCESS,
 			.noun = nouns[c->by],
+			.from = from[c->by],
 		},
 		&k->view);
 }
@@ -223,6 +230,7 @@ static void close_rooms(struct kmem *k)
 	slab_counters_deinit(&k->slab_start);
 	free(k->caches);
 	free(k->origins);
+	free(k->totals);
 	if (k->stats_fd >= 0)
 		close(k->stats_fd);
 }

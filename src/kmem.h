@@ -57,6 +57,11 @@ struct kmem_account {
 	int64_t total, sum;
 };
 
+struct kmem_cache_total {
+	const char *name; /* interned */
+	uint64_t count, bytes;
+};
+
 /* Counters of /proc at one time. */
 struct kmem_readings {
 	struct slab_counters slab, vmalloc, memory;
@@ -84,6 +89,8 @@ struct kmem {
 	uint64_t sample; /* one block of this many is followed */
 	uint64_t map_bytes;
 	uint64_t ticks, start_ns, end_ns;
+	struct kmem_cache_total *totals; /* of this tick, by cache */
+	size_t n_totals;
 	bool incomplete;
 	bool checks; /* the check knows where things are */
 	struct kmem_verdicts verdicts;
@@ -145,8 +152,10 @@ const char *kmem_cgroup_path(struct kmem *k, uint64_t id);
 /* ---- kmem_losses.c ---- */
 
 int kmem_losses_read(struct kmem *k, struct loss **ret, size_t *ret_n);
+/* Sums the rows up by cache, before they are merged to what --by says. 0 or -ENOMEM. */
+int kmem_totals_note(struct kmem *k, const struct row *rows, size_t n);
 /* The lines after a report: caches compared with slabinfo; how far to trust it. */
-int kmem_facts_print(struct kmem *k, const struct row *rows, size_t n);
+int kmem_facts_print(struct kmem *k);
 void kmem_activity(struct kmem *k, uint64_t *ret_events, uint64_t *ret_run_ns);
 
 /* ---- the gears without probes: kmem_watch.c, kmem_account.c ---- */

@@ -93,31 +93,49 @@ void kmem_activity(struct kmem *k, uint64_t *ret_events, uint64_t *ret_run_ns)
 
 /* ---- what a report ends with ---- */
 
-struct cache_total {
-	const char *name;
-	uint64_t count, bytes;
-};
-
-static void total_add(struct cache_total *v, size_t *n, const struct row *row)
+static int by_name(const void *a, const void *b)
 {
-	size_t i = 0;
+	const struct kmem_cache_total *x = a, *y = b;
 
-	while (i < *n && v[i].name != row->cache) /* interned */
-		i++;
-	if (i == *n)
-		v[(*n)++] = (struct cache_total){.name = row->cache};
-	v[i].count += row->count;
-	v[i].bytes += row->bytes;
+	return (x->name > y->name) - (x->name < y->name);
 }
 
 static int by_bytes(const void *a, const void *b)
 {
-	const struct cache_total *x = a, *y = b;
+	const struct kmem_cache_total *x = a, *y = b;
 
 	return (y->bytes > x->bytes) - (y->bytes < x->bytes);
 }
 
-static int print_cache(struct kmem *k, const struct cache_total *t, const struct slab_counters *now)
+int kmem_totals_note(struct kmem *k, const struct row *rows, size_t n)
+{
+	struct kmem_cache_total *v = calloc(n + 1, sizeof(*v));
+	size_t n_rows = 0, lead = 0;
+
+	if (!v)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].cache)
+			v[n_rows++] = (struct kmem_cache_total){rows[i].cache, rows[i].count,
+								rows[i].bytes};
+	qsort(v, n_rows, sizeof(*v), by_name);
+	for (size_t i = 0; i < n_rows; i++) {
+		if (lead && v[lead - 1].name == v[i].name) {
+			v[lead - 1].count += v[i].count;
+			v[lead - 1].bytes += v[i].bytes;
+		} else {
+			v[lead++] = v[i];
+		}
+	}
+	qsort(v, lead, sizeof(*v), by_bytes);
+	free(k->totals);
+	k->totals = v;
+	k->n_totals = lead;
+	return 0;
+}
+
+static int print_cache(struct kmem *k, const struct kmem_cache_total *t,
+		       const struct slab_counters *now)
 {
 	const struct slab_counter *c = slab_counters_find(now, t->name);
 	const struct slab_counter *before = slab_counters_find(&k->slab_start, t->name);
@@ -163,23 +181,15 @@ static int print_cache(struct kmem *k, const struct cache_total *t, const struct
 		k->o->common.json, stdout);
 }
 
-static int print_caches(struct kmem *k, const struct row *rows, size_t n)
+static int print_caches(struct kmem *k)
 {
-	_cleanup_free_ struct cache_total *totals = calloc(n + 1, sizeof(*totals));
 	struct slab_counters now = {0};
-	size_t n_totals = 0;
 	int err = 0;
 
-	if (!totals)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		if (rows[i].cache)
-			total_add(totals, &n_totals, &rows[i]);
-	qsort(totals, n_totals, sizeof(*totals), by_bytes);
 	if (slabinfo_read(&now))
 		return 0; /* not everywhere */
-	for (size_t i = 0; i < n_totals && i < k->o->common.top && !err; i++)
-		err = print_cache(k, &totals[i], &now);
+	for (size_t i = 0; i < k->n_totals && i < k->o->common.top && !err; i++)
+		err = print_cache(k, &k->totals[i], &now);
 	slab_counters_deinit(&now);
 	return err;
 }
@@ -233,12 +243,12 @@ static int print_trust(struct kmem *k)
 		k->o->common.json, stdout);
 }
 
-int kmem_facts_print(struct kmem *k, const struct row *rows, size_t n)
+int kmem_facts_print(struct kmem *k)
 {
 	int err = 0;
 
 	if (k->o->common.folded && strcmp(k->o->common.folded, "-") == 0)
 		return 0;
-	err = print_caches(k, rows, n);
+	err = print_caches(k);
 	return err ? err : print_trust(k);
 }

@@ -182,7 +182,7 @@ static uint64_t row_identity(const struct kmem *k, const struct row *row,
 	if (k->o->common.by == KMEM_BY_CACHE)
 		return (uintptr_t)row->cache;
 	if (k->o->common.by == KMEM_BY_SITE)
-		return row->n_addresses ? row->addresses[0] : o->call_site;
+		return mix(id, row->n_addresses ? row->addresses[0] : o->call_site);
 	for (size_t i = 0; i < row->n_addresses; i++)
 		id = mix(id, row->addresses[i]);
 	return id;

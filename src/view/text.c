@@ -178,7 +178,7 @@ static int text_row(const struct view_config *c, const struct view_report *r, si
 
 	fprintf(out, "\t%s%" PRIu64 " bytes in %s%" PRIu64 " allocations ", about, row->bytes,
 		about, row->count);
-	fputs(c->totals ? "of " : "from stack", out);
+	fputs(c->totals ? "of " : c->from ? c->from : "from stack", out);
 	if (c->totals)
 		text_process(row, out);
 	text_details(c, row, out);

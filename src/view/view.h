@@ -23,6 +23,7 @@ struct view_config {
 	bool show_process; /* more than one process may appear */
 	bool totals;	   /* rows are sums of a process: no stacks (--by process) */
 	const char *noun;  /* what the rows are: "stacks", "processes"; NULL: "stacks" */
+	const char *from;  /* what a row is of, "from stack"; NULL: that */
 };
 
 struct view_target {
