@@ -15,8 +15,7 @@
 #   tests/bpf/x.bpf.c      its programs: x.skel.h with struct x_test_bpf
 #   tests/unit/y.c, tests/bpf/y.c     helpers of those tests; tests/bpf/y.c with a main()
 #                          is also a program, $(BUILD)/bpf/y
-#   tests/fuzz/fuzz_x.c    a libFuzzer target; tests/bench/x.py a benchmark, which may use
-#                          $(BUILD)/bench/y of tests/bench/y.c
+#   tests/fuzz/fuzz_x.c    a libFuzzer target
 #   tests/*/x.mk           rules that need more than this
 
 MAKEFLAGS += --no-builtin-rules
@@ -250,15 +249,17 @@ tidy: $(SKELS)
 	$(Q)tools/deps.sh tidy
 	$(Q)clang-tidy --quiet $(SRCS) -- $(filter-out -Werror,$(CFLAGS_ALL))
 
-BENCHES := $(wildcard tests/bench/*.py)
+# QUICK=1: the main figures in less than a minute. The full run writes docs/bench.md.
+BENCHES := tests/bench/bench.py $(if $(QUICK),,$(wildcard tests/bench/bench_*.py))
+LOADS := $(BUILD)/bench/load $(BUILD)/bench/load-fp
 BENCH_BINS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
-$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(ROOM_SRCS:%.c=$(BUILD)/%.o)
+$(filter-out $(LOADS),$(BENCH_BINS)): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(ROOM_SRCS:%.c=$(BUILD)/%.o)
 	$(call msg,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(LIBS)
-bench: $(BIN) $(BENCH_BINS) victims
-	$(Q)$(if $(BENCHES),,echo 'bench: nothing in tests/bench' >&2; exit 1;) \
-	for b in $(BENCHES); do tools/as_root.sh env BUILD=$(BUILD) $(PYTHON) $$b || exit 1; done
+bench: $(BIN) $(BENCH_BINS) $(LOADS)
+	$(Q)for b in $(BENCHES); do tools/as_root.sh env BUILD=$(BUILD) QUICK='$(QUICK)' \
+		PYTHONDONTWRITEBYTECODE=1 $(PYTHON) $$b || exit 1; done
 
 FUZZ_SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))

@@ -140,6 +140,7 @@ static __always_inline __u64 task_wanted(void)
  */
 struct call {
 	__u64 sp; /* 0: none in flight */
+	__u64 proc_key;
 	__u64 cookie;
 	__u64 size, ptr, out;
 	__u64 old_size, old_born, old_site; /* realloc: the block taken out at entry */
@@ -152,7 +153,9 @@ struct thread {
 	__s64 sample_left; /* bytes until the next sample */
 	__u32 sample_ready;
 	__u32 pad;
-	struct stack_event stack; /* scratch of stack_take() */
+	__u64 tramp, tramp_of;	  /* uretprobe trampoline of the process image tramp_of */
+	struct stack_event stack; /* result of stack_take() */
+	struct walk walk;	  /* its scratch */
 };
 
 struct {
@@ -208,6 +211,17 @@ static __always_inline struct thread *thread_get(void)
 	return t;
 }
 
+/* The same if there is one already: for what can only follow upon something else. */
+static __always_inline struct thread *thread_find(void)
+{
+	__u64 id;
+
+	if (cfg.task_storage)
+		return bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, 0);
+	id = bpf_get_current_pid_tgid();
+	return bpf_map_lookup_elem(&threads_hash, &id);
+}
+
 /* ---- stacks ---- */
 
 static __always_inline __u64 hash_mix(__u64 h, __u64 v)
@@ -246,39 +260,53 @@ static __always_inline void walk_leave(struct walk *w)
 }
 
 /*
- * Takes the user stack of the running thread into s->pcs and returns the id of the site it
- * belongs to: a 64-bit hash over the frames, the process image, the kind and, on request,
- * the thread. At 1M stacks two meet with a chance of 3e-8.
+ * Runs a started walk of the running thread's user stack into s->pcs and returns the id of
+ * the site it belongs to: a 64-bit hash over the frames, the process image, the kind and, on
+ * request, the thread. At 1M stacks two meet with a chance of 3e-8.
  */
-static __always_inline __u64 stack_take(struct pt_regs *ctx, struct stack_event *s, __u64 proc_key,
-					const struct taking *how)
+static __always_inline __u64 stack_walk(struct walk *w, struct stack_event *s, __u64 proc_key,
+					__u8 kind)
 {
-	__u32 tgid = proc_key;
-	struct unwind_slice *slice = bpf_map_lookup_elem(&slices, &tgid);
-	struct walk w;
 	__u64 id;
 
-	walk_start(&w, ctx, slice, how->where == TAKE_AT_RETURN);
-	if (how->where == TAKE_AT_RET_SITE)
-		walk_leave(&w);
-	walk_run(&w, s->pcs);
-	count(STAT_WALKS);
-	count(STAT_WALK_STATUS + (w.status < WALK_STATUSES ? w.status : WALK_FAULT));
-	if (w.flags & WALK_FLAG_FP)
+	walk_run(w, s->pcs);
+	count(STAT_WALK_STATUS + (w->status < WALK_STATUSES ? w->status : WALK_FAULT));
+	if (unwind_cfg.mode != UNWIND_FP && (w->flags & WALK_FLAG_FP))
 		count(STAT_WALK_FP);
-	if (w.flags & WALK_FLAG_BUSY)
+	if (w->flags & WALK_FLAG_BUSY)
 		count(STAT_WALK_BUSY);
-	if (w.flags & WALK_FLAG_NEW)
+	if (w->flags & WALK_FLAG_NEW)
 		count(STAT_WALK_NEW);
-	id = hash_mix(hash_mix(w.hash, proc_key), how->kind + 1);
+	id = hash_mix(hash_mix(w->hash, proc_key), kind + 1);
 	if (cfg.by_thread)
 		id = hash_mix(id, bpf_get_current_pid_tgid());
 	s->site = id ? id : 1;
-	s->kind = how->kind;
-	s->status = w.status;
-	s->flags = w.flags;
-	s->n = w.n;
+	s->kind = kind;
+	s->status = w->status;
+	s->flags = w->flags;
+	s->n = w->n;
 	return s->site;
+}
+
+/* The same from the registers of a uprobe, into t->stack. */
+static __always_inline __u64 stack_take(struct pt_regs *ctx, struct thread *t, __u64 proc_key,
+					const struct taking *how)
+{
+	__u32 tgid = proc_key;
+	struct unwind_slice *slice =
+		unwind_cfg.mode == UNWIND_DWARF ? bpf_map_lookup_elem(&slices, &tgid) : NULL;
+
+	walk_start(&t->walk, ctx, slice, how->where == TAKE_AT_RETURN);
+	if (t->tramp_of == proc_key)
+		t->walk.tramp = t->tramp;
+	if (how->where == TAKE_AT_RET_SITE)
+		walk_leave(&t->walk);
+	stack_walk(&t->walk, &t->stack, proc_key, how->kind);
+	if (t->walk.tramp && t->walk.tramp != WALK_TRAMP_UNKNOWN) {
+		t->tramp = t->walk.tramp;
+		t->tramp_of = proc_key;
+	}
+	return t->stack.site;
 }
 
 #define KERNEL_LEAF_MAX 16 /* frames of the tracing itself, at most */

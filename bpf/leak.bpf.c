@@ -13,6 +13,7 @@
  * them, fed by the ring in order. munmap and mremap are told before the kernel acts, for
  * the same reason as realloc, and undone if they fail.
  */
+#define WALK_WINDOW 1024 /* of user stack read at once, into the thread's state */
 #include "outstanding.bpf.h"
 #include "alloc_spec.h"
 
@@ -58,7 +59,7 @@ static __always_inline void on_free(struct pt_regs *ctx, __u64 proc_key,
 	t = thread_get();
 	if (!t)
 		return;
-	stack_take(ctx, &t->stack, proc_key, &(struct taking){spec->kind, TAKE_AT_ENTRY});
+	stack_take(ctx, t, proc_key, &(struct taking){spec->kind, TAKE_AT_ENTRY});
 	call_trace(&t->stack, proc_key, spec, &key, b.size);
 }
 
@@ -79,8 +80,12 @@ static __always_inline void call_drop(struct call *c, __u64 proc_key)
 static __always_inline __u64 call_size(struct pt_regs *ctx, const struct alloc_spec *spec)
 {
 	__u64 size = compat_arg(ctx, spec->size_arg);
-	__u64 n = spec->count_arg ? compat_arg(ctx, spec->count_arg) : 1;
-	__u64 product = size * n;
+	__u64 n, product;
+
+	if (!spec->count_arg)
+		return size;
+	n = compat_arg(ctx, spec->count_arg);
+	product = size * n;
 
 	/* An overflow makes the call fail; any huge value will do. The barrier keeps clang
 	 * from making one 128-bit multiplication of it, which BPF has not. */
@@ -134,6 +139,11 @@ static __always_inline void call_begin(struct pt_regs *ctx, struct thread *t, __
 	__u64 sp = compat_entry_sp(ctx, 0);
 	struct call *c = &t->call;
 
+	if (c->proc_key != proc_key) { /* first call, or a new image after exec */
+		c->proc_key = proc_key;
+		c->sp = 0;
+		c->has_old = 0;
+	}
 	if (c->sp && sp < c->sp)
 		return; /* nested: belongs to the outer call */
 	if (c->sp && (sp > c->sp || c->cookie == cookie))
@@ -252,7 +262,7 @@ static __always_inline void on_allocated(struct pt_regs *ctx, struct thread *t, 
 		old_settle(c, r->proc_key, key.address || !c->size);
 	if (!key.address || c->skip)
 		return;
-	stack_take(ctx, &t->stack, r->proc_key, &(struct taking){r->spec.kind, r->where});
+	stack_take(ctx, t, r->proc_key, &(struct taking){r->spec.kind, r->where});
 	outstanding_add(&key, c->size, &t->stack);
 	if (cfg.trace_calls)
 		call_trace(&t->stack, r->proc_key, &r->spec, &key, c->size);
@@ -273,7 +283,7 @@ static __always_inline void on_mapped(struct pt_regs *ctx, struct thread *t, str
 		e.flags = t->call.ptr;
 		e.fd = t->call.out;
 	}
-	stack_take(ctx, &t->stack, r->proc_key, &(struct taking){ALLOC_KIND_MMAP, r->where});
+	stack_take(ctx, t, r->proc_key, &(struct taking){ALLOC_KIND_MMAP, r->where});
 	s = site_get(&t->stack, r->proc_key);
 	if (s)
 		__sync_fetch_and_add(&s->allocs, 1);
@@ -309,20 +319,17 @@ static __always_inline void call_end(struct pt_regs *ctx, struct thread *t, stru
 static __always_inline int leave(struct pt_regs *ctx, __u8 where)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx);
+	struct thread *t = thread_find();
 	struct result r = {
 		.spec = alloc_spec_unpack(cookie),
-		.proc_key = task_wanted(),
 		.rc = CTX_LOAD(PT_REGS_RC(ctx)),
 		.where = where,
 	};
-	struct thread *t;
 
-	if (!r.proc_key)
-		return 0;
-	t = thread_get();
 	if (!t || t->call.sp != compat_entry_sp(ctx, where == TAKE_AT_RETURN) ||
 	    (t->call.cookie >> 32) != (cookie >> 32))
 		return 0; /* nested, or begun before we came */
+	r.proc_key = t->call.proc_key;
 	call_end(ctx, t, &r);
 	t->call.sp = 0;
 	return 0;

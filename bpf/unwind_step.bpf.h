@@ -14,8 +14,9 @@
  *					knows at this moment; 0 if that is no known object
  *	WALK_AARCH64			0 or 1
  *	WALK_STEP			linkage of walk_step()
+ *	WALK_WINDOW			only for walks off the BPF stack, see walk_word()
  *
- * Ordinary frames cost one read of user memory. The frame pointer and the auxiliary
+ * Ordinary frames cost one word of user memory. The frame pointer and the auxiliary
  * register are lazy: a rule only moves the address where they are saved, which is read
  * when a CFA needs the value. The mapping of the last frame is kept, as neighbours on
  * the stack mostly lie in the same object.
@@ -53,7 +54,7 @@ static inline __attribute__((always_inline)) int walk_need_fp(struct walk *w)
 {
 	if (w->lost & WALK_LOST_FP)
 		return WALK_UNSUPPORTED;
-	if (w->fp_at && walk_read(&w->fp, sizeof(w->fp), w->fp_at))
+	if (w->fp_at && walk_word(w, &w->fp, w->fp_at))
 		return WALK_FAULT;
 	w->fp_at = 0;
 	return WALK_MORE;
@@ -63,7 +64,7 @@ static inline __attribute__((always_inline)) int walk_need_aux(struct walk *w)
 {
 	if (w->lost & WALK_LOST_AUX)
 		return WALK_UNSUPPORTED;
-	if (w->aux_at && walk_read(&w->aux, sizeof(w->aux), w->aux_at))
+	if (w->aux_at && walk_word(w, &w->aux, w->aux_at))
 		return WALK_FAULT;
 	w->aux_at = 0;
 	return WALK_MORE;
@@ -90,7 +91,7 @@ static inline __attribute__((always_inline)) int walk_leave_entry(struct walk *w
 	__u64 ra = w->aux;
 
 	w->entry = 0;
-	if (!WALK_AARCH64 && walk_read(&ra, sizeof(ra), w->sp))
+	if (!WALK_AARCH64 && walk_word(w, &ra, w->sp))
 		return WALK_FAULT;
 	return walk_return(w, WALK_AARCH64 ? w->sp : w->sp + 8, ra);
 }
@@ -108,7 +109,7 @@ static inline __attribute__((always_inline)) int walk_leave_by_fp(struct walk *w
 		return WALK_COMPLETE; /* _start clears it to mark the end */
 	if (fp < w->sp || fp - w->sp > WALK_FP_REACH || (fp & 7))
 		return cause;
-	if (walk_read(frame, sizeof(frame), fp))
+	if (walk_word(w, &frame[0], fp) || walk_word(w, &frame[1], fp + 8))
 		return WALK_FAULT;
 	w->fp = frame[0];
 	w->lost |= WALK_LOST_AUX;
@@ -210,7 +211,7 @@ walk_leave_by_rule(struct walk *w, const struct unwind_rule *r, __u64 pc)
 			return WALK_FAULT;
 		if (WALK_AARCH64 && r->aux != UNWIND_CFA)
 			return WALK_UNSUPPORTED;
-		if (walk_read(&ra, sizeof(ra), cfa + (WALK_AARCH64 ? (__s64)r->aux_off : -8)))
+		if (walk_word(w, &ra, cfa + (WALK_AARCH64 ? (__s64)r->aux_off : -8)))
 			return WALK_FAULT;
 	}
 	WALK_TRY(walk_registers(w, r, cfa));
@@ -270,6 +271,19 @@ WALK_STEP int walk_step(struct walk *w)
 	return walk_leave_by_rule(w, r, pc);
 }
 
+/*
+ * walk_step() without the call for the plain case of frame pointers, which costs less
+ * than calling. The trampoline must be known already.
+ */
+static inline __attribute__((always_inline)) int walk_step_fast(struct walk *w)
+{
+	if (unwind_cfg.mode != UNWIND_FP || w->entry || w->tramp == WALK_TRAMP_UNKNOWN ||
+	    w->pc == w->tramp)
+		return walk_step(w);
+	w->cur = w->pc;
+	return walk_leave_by_fp(w, WALK_NO_ROW);
+}
+
 /* 64 bits over the resolved addresses; at a million stacks two collide with 3e-8. */
 static inline __attribute__((always_inline)) void walk_mix(struct walk *w)
 {
@@ -281,7 +295,7 @@ static inline __attribute__((always_inline)) void walk_mix(struct walk *w)
 static inline __attribute__((always_inline)) void
 walk_init(struct walk *w, const struct walk_regs *regs, const struct unwind_slice *slice)
 {
-	__builtin_memset(w, 0, sizeof(*w));
+	walk_clear(w);
 	w->pc = regs->pc;
 	w->sp = regs->sp;
 	w->fp = regs->fp;
@@ -305,7 +319,7 @@ static inline __attribute__((always_inline)) void walk_run(struct walk *w, __u64
 		if (i >= unwind_cfg.max_frames)
 			break;
 		w->cur = w->pc;
-		status = unwind_cfg.mode == UNWIND_NONE ? WALK_DEPTH : walk_step(w);
+		status = unwind_cfg.mode == UNWIND_NONE ? WALK_DEPTH : walk_step_fast(w);
 		if (pcs)
 			pcs[i] = w->cur;
 		walk_mix(w);

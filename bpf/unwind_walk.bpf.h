@@ -37,6 +37,10 @@ struct walk {
 	__u8 entry;	/* pc is the first instruction of a function */
 	__u8 lost;	/* WALK_LOST_*: the register's value is unknown */
 	__u8 m_unknown; /* the mapping of the last frame is of no known object */
+#ifdef WALK_WINDOW
+	__u64 win_at; /* address of the first word in win */
+	__u64 win[WALK_WINDOW / 8];
+#endif
 };
 
 /*
@@ -44,6 +48,45 @@ struct walk {
  * double the verifier's paths at each halving.
  */
 #define WALK_OPAQUE(x) asm volatile("" : "+r"(x))
+
+/*
+ * A read of user memory costs some 50 ns however short it is. So walks that do not live
+ * on the BPF stack, which has no room for it, keep a window of the user's stack:
+ * WALK_WINDOW bytes (a power of two) that are read at once and serve several frames.
+ */
+#ifdef WALK_WINDOW
+#define WALK_WIN_EMPTY 1  /* not aligned: no word lies in it */
+#define WALK_WIN_BELOW 64 /* registers saved below a return address are wanted later */
+
+static inline __attribute__((always_inline)) void walk_clear(struct walk *w)
+{
+	__builtin_memset(w, 0, __builtin_offsetof(struct walk, win_at));
+	w->win_at = WALK_WIN_EMPTY;
+}
+
+/* A word of the user's stack: 0 if it could be read. The window only moves up, as walks do. */
+static inline __attribute__((always_inline)) int walk_word(struct walk *w, __u64 *ret, __u64 addr)
+{
+	__u64 i = addr - w->win_at;
+
+	if ((i & 7) || i >= WALK_WINDOW) {
+		if ((addr & 7) || (w->win_at != WALK_WIN_EMPTY && addr < w->win_at))
+			return walk_read(ret, sizeof(*ret), addr);
+		i = WALK_WIN_BELOW;
+		w->win_at = addr - i;
+		if (walk_read(w->win, sizeof(w->win), w->win_at)) { /* at the stack's end */
+			w->win_at = WALK_WIN_EMPTY;
+			return walk_read(ret, sizeof(*ret), addr);
+		}
+	}
+	WALK_OPAQUE(i); /* or clang drops the mask, which the verifier wants to see */
+	*ret = w->win[(i >> 3) & (WALK_WINDOW / 8 - 1)];
+	return 0;
+}
+#else
+#define walk_clear(w)		__builtin_memset(w, 0, sizeof(*(w)))
+#define walk_word(w, ret, addr) walk_read(ret, sizeof(*(ret)), addr)
+#endif
 
 static inline __attribute__((always_inline)) int walk_find_mapping(struct walk *w, __u64 pc)
 {

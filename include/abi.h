@@ -36,7 +36,7 @@ enum stat_id {
 	STAT_FREES,	  /* frees of recorded blocks */
 	STAT_FREES_OTHER, /* frees of blocks that were never recorded */
 	STAT_CALLS,	  /* probe hits of wanted processes */
-	STAT_WALKS,	  /* stacks taken */
+	STAT_WALKS,	  /* kernel stacks; of users the sum over their statuses */
 	STAT_WALK_FP,	  /* of these: with frames by frame pointer guess */
 	STAT_WALK_BUSY,	  /* of these: a mapping could not be looked up */
 	STAT_WALK_NEW,	  /* of these: through a file without a table, or not in time */

@@ -77,6 +77,7 @@ static int print_rows(struct leak *l, struct row *rows, size_t n)
 	err = resolve_top(l, rows, l->o->common.folded ? n_all : n_top);
 	if (!err)
 		err = leak_losses_read(l, &losses, &n_losses);
+	tracer_hurry(l->tracer); /* whoever reads the report may act on it at once */
 	if (!err)
 		err = view_report(l->view, &(struct view_report){
 						   .time_ns = clock_real_ns(),
@@ -147,17 +148,16 @@ static int print_start(struct leak *l)
 
 static int print_end(struct leak *l, uint64_t start_ns)
 {
-	uint64_t events, run_ns, duration = l->end_ns - start_ns;
+	uint64_t duration = l->end_ns - start_ns;
+	double run_ns;
 	struct view_end end = {
 		.time_ns = clock_real_ns(),
 		.ticks = l->ticks,
 		.duration_ns = duration,
 	};
 
-	leak_activity(l, &events, &run_ns);
-	end.events = events;
-	end.tracing_cpu_ratio =
-		l->stats_fd >= 0 && duration ? (double)run_ns / (double)duration : -1;
+	meter_read(l->meter, &end.events, &run_ns);
+	end.tracing_cpu_ratio = run_ns >= 0 && duration ? run_ns / (double)duration : -1;
 	end.has_program = tracer_finish_program(l->tracer, &end.wait_status);
 	return view_end(l->view, &end);
 }
@@ -234,9 +234,8 @@ static void close_rooms(struct leak *l)
 	rank_free(l->rank);
 	symbolizer_free(l->sym);
 	stacks_free(l->stacks);
+	meter_free(l->meter);
 	tracer_free(l->tracer);
-	if (l->stats_fd >= 0)
-		close(l->stats_fd);
 	allocators_free(l->allocators);
 	alloc_custom_free(l->custom, l->n_custom);
 }
@@ -334,7 +333,12 @@ static int run_traced(struct leak *l)
 
 	if (err)
 		return err;
-	l->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	l->meter = meter_new(l->bpf->obj, bpf_map__fd(l->bpf->maps.stats));
+	if (!l->meter)
+		return -ENOMEM;
+	err = meter_schedule(l->meter, l->tracer);
+	if (err)
+		return err;
 	l->reporting = true;
 	err = print_start(l);
 	l->reporting = err != 0;
@@ -353,7 +357,7 @@ static int run_traced(struct leak *l)
 
 static int run(const void *cfg)
 {
-	struct leak l = {.o = cfg, .stats_fd = -1};
+	struct leak l = {.o = cfg};
 	_cleanup_free_ char *msg = NULL;
 	int err;
 

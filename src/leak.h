@@ -12,6 +12,7 @@
 #include "leak.skel.h"
 #include "lib/snapshot.h"
 #include "sym/sym.h"
+#include "trace/meter.h"
 #include "trace/probes.h"
 #include "trace/stacks.h"
 #include "trace/tracer.h"
@@ -30,7 +31,7 @@ struct leak {
 	struct alloc_custom *custom;
 	size_t n_custom;
 	struct allocators *allocators;
-	int stats_fd; /* holds the kernel's run time statistics on; -1 */
+	struct meter *meter;
 	uint64_t map_bytes;
 	uint64_t ticks, end_ns;
 	uint64_t purged_ns;
@@ -70,7 +71,5 @@ int leak_row_resolve(struct leak *l, struct row *row);
 
 /* Every loss counter; *ret is the caller's, free(). Sets l->incomplete if any is not 0. */
 int leak_losses_read(struct leak *l, struct loss **ret, size_t *ret_n);
-/* Probe hits of wanted processes so far, and the time our programs ran, in ns. */
-void leak_activity(struct leak *l, uint64_t *ret_events, uint64_t *ret_run_ns);
 
 #endif

@@ -14,6 +14,7 @@
 #include "trace/collect.h"
 #include "trace/features.h"
 #include "trace/sampling.h"
+#include "trace/unwind_objects.h"
 
 #define DEFAULT_BLOCKS (2u << 20)
 #define MIN_BLOCKS     (64u << 10)
@@ -86,7 +87,7 @@ static void configure(const struct leak_opts *o, struct leak_bpf *bpf)
 	cfg->task_storage = feature_has(FEATURE_TASK_STORAGE);
 	configure_pidns(cfg);
 	sampling_fill(bpf->rodata->sample_weights, bpf->rodata->sample_logs);
-	unwinder_configure((struct unwind_cfg *)&bpf->rodata->unwind_cfg, true);
+	unwind_configure((struct unwind_cfg *)&bpf->rodata->unwind_cfg, true);
 	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->max_frames =
 		(uint32_t)o->common.max_frames;
 	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->mode = unwind_modes[o->common.unwind];

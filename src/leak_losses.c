@@ -102,22 +102,3 @@ int leak_losses_read(struct leak *l, struct loss **ret, size_t *ret_n)
 	*ret_n = n;
 	return 0;
 }
-
-void leak_activity(struct leak *l, uint64_t *ret_events, uint64_t *ret_run_ns)
-{
-	uint64_t stats[STAT_COUNT] = {0};
-	struct bpf_program *p;
-
-	*ret_run_ns = 0;
-	collect_stats(bpf_map__fd(l->bpf->maps.stats), stats, STAT_COUNT);
-	*ret_events = stats[STAT_CALLS];
-	bpf_object__for_each_program(p, l->bpf->obj)
-	{
-		struct bpf_prog_info info = {0};
-		uint32_t len = sizeof(info);
-
-		if (bpf_program__fd(p) >= 0 &&
-		    !bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
-			*ret_run_ns += info.run_time_ns;
-	}
-}

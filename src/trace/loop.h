@@ -29,7 +29,7 @@ struct loop_timer {
 int loop_add_timer(struct loop *l, const struct loop_timer *timer, int (*fn)(void *arg, int fd),
 		   void *arg);
 /*
- * Blocks SIGINT, SIGTERM, SIGHUP and SIGCHLD and delivers them to fn. from_user: sent by
+ * Blocks SIGINT, SIGTERM, SIGHUP, SIGCHLD and SIGXCPU and delivers them to fn. from_user: sent by
  * kill() and the like, not by the terminal or the kernel.
  */
 int loop_add_signals(struct loop *l, int (*fn)(void *arg, int signo, bool from_user), void *arg);

@@ -243,6 +243,12 @@ static int add_sources(struct tracer *t)
 	return err;
 }
 
+int tracer_add_timer(struct tracer *t, const struct loop_timer *timer, int (*fn)(void *arg, int fd),
+		     void *arg)
+{
+	return loop_add_timer(t->loop, timer, fn, arg);
+}
+
 int tracer_run(struct tracer *t)
 {
 	int err = add_sources(t);

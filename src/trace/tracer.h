@@ -17,6 +17,7 @@
 
 #include "abi.h"
 #include "lib/object.h"
+#include "trace/loop.h"
 #include "trace/process.h"
 #include "trace/unwinder.h"
 
@@ -67,6 +68,10 @@ struct processes *tracer_processes(struct tracer *t);
 struct objects *tracer_objects(struct tracer *t);
 struct unwinder *tracer_unwinder(struct tracer *t);
 
+/* As loop_add_timer(); it runs during tracer_run(). */
+int tracer_add_timer(struct tracer *t, const struct loop_timer *timer, int (*fn)(void *arg, int fd),
+		     void *arg);
+
 int tracer_scan(struct tracer *t);
 struct bpf_object;
 /* obj: loaded; its unwind tables are filled. */
@@ -75,6 +80,8 @@ int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_obj
 int tracer_run(struct tracer *t);
 /* Reads what the rings hold; a tick should begin with it. */
 int tracer_drain(struct tracer *t);
+/* In a tick: the slow part of the report is done, events take precedence again. */
+void tracer_hurry(struct tracer *t);
 /*
  * After tracer_run(): ends the program we started, if it still runs. True if there was a
  * program and it has ended: *ret_status is then its wait status.

@@ -38,6 +38,7 @@ struct tracer {
 	size_t n_exits, cap_exits;
 	size_t running; /* processes watched that have not ended */
 	bool bound, finished;
+	bool overran; /* worked too long at a stretch to be urgent */
 	bool hurried;
 	int nice; /* as we were started */
 	uint64_t ticks, start_ns;

@@ -9,8 +9,10 @@
 #include <sys/stat.h>
 
 #include "lib/log.h"
+#include "trace/features.h"
 
-#define KERNEL_MINOR_BITS 20 /* of its dev_t; user space's is another */
+#define WAIT_NS		  4000000 /* ten times what it takes, on a busy machine */
+#define KERNEL_MINOR_BITS 20	  /* of its dev_t; user space's is another */
 
 static struct unwind_object_key make_key(uint64_t ino, uint32_t major, uint32_t minor)
 {
@@ -118,4 +120,27 @@ int unwind_objects_alias(int map, const struct object *o, const struct unwind_pl
 		return 0;
 	err = describe(o, place, &v);
 	return err ? err : enter(map, &key, &v);
+}
+
+bool unwind_objects_same_build(const struct object *a, const struct object *b)
+{
+	if (!a->build_id_len || a->build_id_len != b->build_id_len || a->machine != b->machine ||
+	    a->n_segments != b->n_segments || memcmp(a->build_id, b->build_id, a->build_id_len))
+		return false;
+	for (size_t i = 0; i < a->n_segments; i++)
+		if (a->segments[i].vaddr != b->segments[i].vaddr ||
+		    a->segments[i].offset != b->segments[i].offset ||
+		    a->segments[i].filesz != b->segments[i].filesz)
+			return false;
+	return true;
+}
+
+void unwind_configure(struct unwind_cfg *cfg, bool may_wait)
+{
+	cfg->find_vma = 0;
+	/* With one CPU nobody could make the table meanwhile. */
+	cfg->wait_ns = may_wait && sysconf(_SC_NPROCESSORS_ONLN) > 1 ? WAIT_NS : 0;
+	for (long page = sysconf(_SC_PAGESIZE); feature_has(FEATURE_FIND_VMA) && page > 1;
+	     page >>= 1)
+		cfg->find_vma++;
 }

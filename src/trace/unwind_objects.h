@@ -24,5 +24,17 @@ int unwind_objects_add(int map, const struct object *o, const struct unwind_plac
 /* Also under the numbers of a mapping, if they are others. As above. */
 int unwind_objects_alias(int map, const struct object *o, const struct unwind_place *place,
 			 const struct mapping *m);
+/*
+ * Same build: the id agrees and, as anyone can write an id, the layout too. Saves the
+ * tables of the same library in other containers.
+ */
+bool unwind_objects_same_build(const struct object *a, const struct object *b);
+
+/*
+ * Before load: what the walk may ask of this kernel. Leaves mode and max_frames alone.
+ * may_wait: a thread that runs through a file never seen before is held up until its table
+ * is there, 4 ms at most and once per file; not for programs that run with interrupts off.
+ */
+void unwind_configure(struct unwind_cfg *cfg, bool may_wait);
 
 #endif

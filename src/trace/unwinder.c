@@ -10,7 +10,6 @@
 
 #include "cfi/cfi.h"
 #include "lib/log.h"
-#include "trace/features.h"
 #include "trace/slices.h"
 #include "trace/unwind_objects.h"
 
@@ -18,7 +17,6 @@
 #define ROWS_PER_BLOCK	  4 /* real code has 5 to 7: room for sparser */
 #define MIN_MAPPINGS	  (16U << 10)
 #define MIN_OBJECTS	  (8U << 10)
-#define WAIT_NS		  4000000 /* ten times what it takes, on a busy machine */
 
 enum table_state {
 	TABLE_NEW,
@@ -113,30 +111,13 @@ static struct table *table_of(struct unwinder *u, uint32_t id)
 	return u->tables[id];
 }
 
-/*
- * Same build: the id agrees and, as anyone can write an id, the layout too. Saves the
- * tables of the same library in other containers.
- */
-static bool same_build(const struct object *a, const struct object *b)
-{
-	if (!a->build_id_len || a->build_id_len != b->build_id_len || a->machine != b->machine ||
-	    a->n_segments != b->n_segments || memcmp(a->build_id, b->build_id, a->build_id_len))
-		return false;
-	for (size_t i = 0; i < a->n_segments; i++)
-		if (a->segments[i].vaddr != b->segments[i].vaddr ||
-		    a->segments[i].offset != b->segments[i].offset ||
-		    a->segments[i].filesz != b->segments[i].filesz)
-			return false;
-	return true;
-}
-
 static struct table *find_same(struct unwinder *u, const struct object *o)
 {
 	for (uint32_t id = 0; id < u->n_tables; id++) {
 		struct table *t = u->tables[id];
 
 		if (id != o->id && t && !t->same && t->state != TABLE_NEW &&
-		    same_build(o, objects_at(u->objects, id)))
+		    unwind_objects_same_build(o, objects_at(u->objects, id)))
 			return t;
 	}
 	return NULL;
@@ -201,21 +182,11 @@ static void table_publish(struct unwinder *u, struct table *t)
 	cfi_table_deinit(&t->cfi);
 }
 
-/* Lets the walk find the object by its inode; a miss there costs a slice's delay only. */
-static void table_list(struct unwinder *u, const struct object *o, const struct table *t)
-{
-	const struct unwind_place none = {0};
-	int err = unwind_objects_add(u->objects_fd, o, t->state == TABLE_LIVE ? &t->place : &none);
-
-	u->stats.files_full += err == -E2BIG;
-	if (err)
-		log_debug("cannot list '%s': %s", o->path, errno_name(err));
-}
-
 /* The object's table, compiled at first sight, published if that is possible yet. */
 static struct table *table_get(struct unwinder *u, struct object *o)
 {
 	struct table *t = table_of(u, o->id), *own = t;
+	const struct unwind_place none = {0};
 
 	if (!t)
 		return NULL;
@@ -230,7 +201,9 @@ static struct table *table_get(struct unwinder *u, struct object *o)
 		table_publish(u, t);
 	if (u->published && !own->listed) {
 		own->listed = true; /* also that it has none: nobody need wait for it */
-		table_list(u, o, t);
+		if (unwind_objects_add(u->objects_fd, o,
+				       t->state == TABLE_LIVE ? &t->place : &none))
+			u->stats.files_full++;
 	}
 	return t;
 }
@@ -260,16 +233,6 @@ int unwinder_prepare_object(struct unwinder *u, struct object *o)
 {
 	u->prepared_mappings++;
 	return table_get(u, o) ? 0 : -ENOMEM;
-}
-
-void unwinder_configure(struct unwind_cfg *cfg, bool may_wait)
-{
-	cfg->find_vma = 0;
-	/* With one CPU nobody could make the table meanwhile. */
-	cfg->wait_ns = may_wait && sysconf(_SC_NPROCESSORS_ONLN) > 1 ? WAIT_NS : 0;
-	for (long page = sysconf(_SC_PAGESIZE); feature_has(FEATURE_FIND_VMA) && page > 1;
-	     page >>= 1)
-		cfg->find_vma++;
 }
 
 static int size_map(struct bpf_object *obj, const char *name, size_t n, struct array *a)

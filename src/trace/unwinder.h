@@ -41,12 +41,6 @@ int unwinder_prepare(struct unwinder *u, pid_t pid, const struct maps *maps);
 /* Compiles one object that is about to be mapped. 0 or -ENOMEM. */
 int unwinder_prepare_object(struct unwinder *u, struct object *o);
 /*
- * Before load: what the walk may ask of this kernel. Leaves mode and max_frames alone.
- * may_wait: a thread that runs through a file never seen before is held up until its table
- * is there, 4 ms at most and once per file; not for programs that run with interrupts off.
- */
-void unwinder_configure(struct unwind_cfg *cfg, bool may_wait);
-/*
  * Sizes the arrays of a BPF object that is not loaded yet: what is prepared and room for
  * objects and processes to come. headroom_rows 0: a quarter more, at least 512 Ki rows
  * (4 MiB). 0, -ENOENT if the object does not include unwind.bpf.h, or what libbpf says.

@@ -117,7 +117,7 @@ static int load(struct harness *h)
 	if (!h->skel || !h->objects || !h->unwinder)
 		return -ENOMEM;
 	h->skel->rodata->unwind_cfg.mode = h->mode;
-	unwinder_configure(&h->skel->rodata->unwind_cfg, strcmp(h->program, "fault_enter"));
+	unwind_configure(&h->skel->rodata->unwind_cfg, strcmp(h->program, "fault_enter"));
 	h->skel->rodata->stop_every = h->stop_every;
 	if (h->max_frames)
 		h->skel->rodata->unwind_cfg.max_frames = h->max_frames;

@@ -9,6 +9,7 @@
 #include <sched.h>
 
 #include "lib/lib.h"
+#include "trace/unwind_objects.h"
 #include "trace/unwinder.h"
 #include "walk_record.h"
 

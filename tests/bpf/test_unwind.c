@@ -217,7 +217,7 @@ static bool has_find_vma(void)
 {
 	struct unwind_cfg cfg;
 
-	unwinder_configure(&cfg, true);
+	unwind_configure(&cfg, true);
 	if (!cfg.find_vma)
 		print_message("skipped: no bpf_find_vma() in this kernel\n");
 	return cfg.find_vma;
@@ -343,7 +343,7 @@ static void test_verifier_budget(void **state)
 
 	(void)state;
 	assert_non_null(skel);
-	unwinder_configure(&skel->rodata->unwind_cfg, true);
+	unwind_configure(&skel->rodata->unwind_cfg, true);
 	progs[0] = skel->progs.every_enter;
 	progs[1] = skel->progs.fault_enter;
 	for (size_t i = 0; i < ARRAY_SIZE(progs); i++) {

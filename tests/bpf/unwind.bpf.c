@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Programs of the walk's own tests: every stack to user space, or counted by hash. */
+#define WALK_WINDOW 1024 /* as leak has it */
 #include "unwind.bpf.h"
 #include "walk_record.h"
 
@@ -9,6 +10,11 @@ const volatile bool leaf_is_return;
 const volatile __u32 stop_every; /* hits; lets another unwinder see the same stack */
 
 __u32 until_stop;
+
+struct scratch {
+	struct walk_record rec;
+	struct walk walk;
+};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -21,8 +27,8 @@ struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct walk_record);
-} scratch SEC(".maps");
+	__type(value, struct scratch);
+} scratches SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -47,9 +53,9 @@ NO_PRIVATE_STACK_ARRAY(no_tail_raw_tp);
 
 struct walk_totals totals; /* atomically: hits come from several CPUs */
 
-static __always_inline struct walk_record *record_get(struct unwind_slice *slice)
+static __always_inline struct scratch *record_get(struct unwind_slice *slice)
 {
-	struct walk_record *rec;
+	struct scratch *s;
 	__u64 id = bpf_get_current_pid_tgid();
 	__u32 pid = id >> 32;
 	struct unwind_slice *known = bpf_map_lookup_elem(&slices, &pid);
@@ -58,13 +64,13 @@ static __always_inline struct walk_record *record_get(struct unwind_slice *slice
 		return NULL;
 	*slice = *known;
 	__sync_fetch_and_add(&totals.hits, 1);
-	rec = bpf_task_storage_get(&scratch, bpf_get_current_task_btf(), 0,
-				   BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!rec)
+	s = bpf_task_storage_get(&scratches, bpf_get_current_task_btf(), 0,
+				 BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!s)
 		__sync_fetch_and_add(&totals.no_storage, 1);
 	else
-		rec->head.pid = pid, rec->head.tid = (__u32)id;
-	return rec;
+		s->rec.head.pid = pid, s->rec.head.tid = (__u32)id;
+	return s;
 }
 
 static __always_inline void record_finish(struct walk_record *rec, const struct walk *w)
@@ -98,14 +104,17 @@ SEC("uprobe")
 int every_enter(struct pt_regs *ctx)
 {
 	struct unwind_slice slice;
-	struct walk_record *rec = record_get(&slice);
-	struct walk w;
+	struct scratch *s = record_get(&slice);
+	struct walk_record *rec;
+	struct walk *w;
 
-	if (!rec)
+	if (!s)
 		return 0;
-	walk_start(&w, ctx, &slice, leaf_is_return);
-	walk_run(&w, rec->pcs);
-	record_finish(rec, &w);
+	rec = &s->rec;
+	w = &s->walk;
+	walk_start(w, ctx, &slice, leaf_is_return);
+	walk_run(w, rec->pcs);
+	record_finish(rec, w);
 	rec->head.seq = PT_REGS_PARM1(ctx);
 	rec->head.stopped = stop_every && ++until_stop % stop_every == 0;
 	record_send(rec);
@@ -120,19 +129,22 @@ SEC("uprobe")
 int count_enter(struct pt_regs *ctx)
 {
 	struct unwind_slice slice;
-	struct walk_record *rec = record_get(&slice);
+	struct scratch *s = record_get(&slice);
 	__u64 one = 1, *count;
-	struct walk w;
+	struct walk_record *rec;
+	struct walk *w;
 
-	if (!rec)
+	if (!s)
 		return 0;
-	walk_start(&w, ctx, &slice, leaf_is_return);
-	walk_run(&w, rec->pcs);
-	record_finish(rec, &w);
-	count = bpf_map_lookup_elem(&stacks, &w.hash);
+	rec = &s->rec;
+	w = &s->walk;
+	walk_start(w, ctx, &slice, leaf_is_return);
+	walk_run(w, rec->pcs);
+	record_finish(rec, w);
+	count = bpf_map_lookup_elem(&stacks, &w->hash);
 	if (count) {
 		__sync_fetch_and_add(count, 1);
-	} else if (!bpf_map_update_elem(&stacks, &w.hash, &one, BPF_NOEXIST)) {
+	} else if (!bpf_map_update_elem(&stacks, &w->hash, &one, BPF_NOEXIST)) {
 		__sync_fetch_and_add(&totals.new_stacks, 1);
 		record_send(rec);
 	}
@@ -155,12 +167,15 @@ SEC("raw_tp/page_fault_user")
 int fault_enter(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct unwind_slice slice;
-	struct walk_record *rec = record_get(&slice);
+	struct scratch *s = record_get(&slice);
 	struct walk_regs regs = {};
-	struct walk w;
+	struct walk_record *rec;
+	struct walk *w;
 
-	if (!rec)
+	if (!s)
 		return 0;
+	rec = &s->rec;
+	w = &s->walk;
 #if !WALK_AARCH64
 	struct pt_regs *kregs = (struct pt_regs *)ctx->args[1];
 
@@ -170,9 +185,9 @@ int fault_enter(struct bpf_raw_tracepoint_args *ctx)
 	regs.aux = BPF_CORE_READ(kregs, bx);
 	regs.r10 = BPF_CORE_READ(kregs, r10);
 #endif
-	walk_start_regs(&w, &regs, &slice);
-	walk_run(&w, rec->pcs);
-	record_finish(rec, &w);
+	walk_start_regs(w, &regs, &slice);
+	walk_run(w, rec->pcs);
+	record_finish(rec, w);
 	rec->head.seq = ctx->args[0];
 	record_send(rec);
 	NO_PRIVATE_STACK_BY(no_tail_raw_tp, ctx);

@@ -49,12 +49,18 @@ static inline void shim_write(uint64_t addr, uint64_t value)
 	memcpy(shim.stack + (addr - SHIM_STACK), &value, sizeof(value));
 }
 
+static inline uint64_t shim_untramp(__u64 *tramp, uint64_t pc, uint64_t slot)
+{
+	*tramp = SHIM_TRAMP;
+	return pc == SHIM_TRAMP && slot == shim.hidden_slot ? shim.hidden : 0;
+}
+
 #define walk_read(dst, len, addr) shim_read(dst, len, addr)
 #define walk_mapping(k)		  ((k) < shim.n_mappings ? &shim.mappings[k] : NULL)
 #define walk_block(k)		  ((k) < shim.n_blocks ? &shim.blocks[k] : NULL)
 #define walk_row(k)		  ((k) < shim.n_rows ? &shim.rows[k] : NULL)
 #define walk_rule(k)		  ((k) < shim.n_rules ? &shim.rules[k] : NULL)
-#define walk_untramp(w)		  ((w)->pc == SHIM_TRAMP && (w)->slot == shim.hidden_slot ? shim.hidden : 0)
+#define walk_untramp(w)		  shim_untramp(&(w)->tramp, (w)->pc, (w)->slot)
 #define walk_find_vma(w, pc)	  shim_find_vma(w, pc)
 #define WALK_STEP		  static
 

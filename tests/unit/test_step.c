@@ -14,6 +14,13 @@
 #define FN(k) (BASE + (uint64_t)(k)*0x100)
 #define SP    (SHIM_STACK + 0x1000)
 
+/* Reads of user memory; a window (test_step_window.c) serves several words. */
+#ifdef WALK_WINDOW
+enum { READS_PLAIN = 1, READS_LATE = 2 };
+#else
+enum { READS_PLAIN = 2, READS_LATE = 6 };
+#endif
+
 enum {
 	F_GAP,
 	F_SP,	/* CFA = rsp + 16 */
@@ -105,7 +112,7 @@ static void test_sp_only(void **state)
 	assert_int_equal(pcs[1], FN(F_SP) + 5);
 	assert_int_equal(pcs[2], FN(F_STOP) + 9);
 	assert_int_equal(walk.flags, 0);
-	assert_int_equal(shim.reads, 2); /* one per ordinary frame */
+	assert_int_equal(shim.reads, READS_PLAIN); /* one per ordinary frame */
 }
 
 /* A call at the very end of a function: the return address is in the next one. */
@@ -135,7 +142,7 @@ static void test_frame_pointer_is_read_late(void **state)
 	run();
 	assert_walk(5, WALK_COMPLETE);
 	assert_int_equal(pcs[3], FN(F_BP) + 2);
-	assert_int_equal(shim.reads, 6);
+	assert_int_equal(shim.reads, READS_LATE);
 	assert_int_equal(walk.flags, 0);
 }
 
@@ -327,6 +334,20 @@ static void test_modes(void **state)
 	assert_int_equal(walk.flags, WALK_FLAG_FP);
 }
 
+/* Right below the end of the stack nothing more can be read than there is. */
+static void test_end_of_stack(void **state)
+{
+	(void)state;
+	regs.sp = SHIM_STACK + SHIM_STACK_SIZE - 32;
+	shim_write(regs.sp + 8, FN(F_SP) + 5);
+	shim_write(regs.sp + 24, FN(F_STOP) + 9);
+	run();
+	assert_walk(3, WALK_COMPLETE);
+	shim_write(regs.sp + 24, FN(F_SP) + 9);
+	run();
+	assert_walk(3, WALK_FAULT);
+}
+
 /* The entry of a function needs no table; rbp is still the caller's. */
 static void test_entry(void **state)
 {
@@ -428,6 +449,7 @@ int main(void)
 		cmocka_unit_test_setup(test_ends, setup),
 		cmocka_unit_test_setup(test_depth_and_hash, setup),
 		cmocka_unit_test_setup(test_modes, setup),
+		cmocka_unit_test_setup(test_end_of_stack, setup),
 		cmocka_unit_test_setup(test_entry, setup),
 		cmocka_unit_test_setup(test_uretprobe, setup),
 		cmocka_unit_test_setup(test_vma, setup),
