@@ -139,7 +139,8 @@ def test_sample_is_near_and_marked(tmp_path):
 def test_one_cache_and_one_site(tmp_path):
     victim = hold("eventfd", tmp_path)
     try:
-        with Kmem("--full", "--cache", "kmalloc-64", "--site", "do_eventfd", "0.3") as kmem:
+        with Kmem("--full", "--cache", "kmalloc-64", "--site", "do_eventfd", "-p", victim.pid,
+                  "0.3") as kmem:
             victim.say()
             victim.expect("held")
             objects = kmem.report_with(lambda r: counts(r, "do_eventfd") == [N])
@@ -259,7 +260,8 @@ def test_watch_ranks_what_grows():
 def test_suspect_finds_the_cache_and_its_stack(tmp_path):
     """One victim grows a cache while it watches, another while it traces."""
     first, second = hold("timerfd", tmp_path), hold("timerfd", tmp_path)
-    kmem = subprocess.Popen([MEMTALLY, "kmem", "--suspect", "--json", "-T", "100000", "1"],
+    kmem = subprocess.Popen([MEMTALLY, "kmem", "--suspect", "--json", "-T", "100000",
+                             "-p", str(second.pid), "1"],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     lines, errors = Lines(kmem.stdout), Lines(kmem.stderr)
     try:
