@@ -13,7 +13,7 @@
 #define RAW_STACK_SMALL 2048u /* for a main thread with less than that on its stack */
 #define RAW_STACK_CHUNK 1024u /* copied at once; the top of the stack cuts the last one */
 
-#define RAW_PER_IMAGE  4096u /* raw stacks of one process image */
+#define RAW_PER_IMAGE  4096u	   /* raw stacks of one process image */
 #define RAW_RING_BYTES (16u << 20) /* RAW_PER_IMAGE of the small ones, and a thousand */
 
 /* The frame that the walk stands in, as struct walk of bpf/unwind_walk.bpf.h has it. */

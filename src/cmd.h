@@ -28,7 +28,7 @@ struct command {
 	int (*run)(const void *cfg);
 };
 
-extern const struct command cmd_leak, cmd_faults, cmd_features;
+extern const struct command cmd_leak, cmd_kmem, cmd_faults, cmd_features;
 extern const struct command cmd_cachestat, cmd_cachetop, cmd_resident;
 
 #endif

@@ -276,7 +276,8 @@ static int open_rooms(struct cache *c, char **ret_msg)
 		.count = o->count,
 		.duration_ns = o->duration_ns,
 	};
-	struct tracer_ops ops = {on_object, on_event, on_tick, on_process};
+	struct tracer_ops ops = {
+		.object = on_object, .event = on_event, .tick = on_tick, .process = on_process};
 	int err = tracer_new(&config, &ops, c, &c->tracer, ret_msg);
 
 	if (err)

@@ -11,12 +11,8 @@
 #include "lib/log.h"
 
 static const struct command *const commands[] = {
-	&cmd_leak,
-	&cmd_faults,
-	&cmd_cachestat,
-	&cmd_cachetop,
-	&cmd_resident,
-	&cmd_features,
+	&cmd_leak,     &cmd_kmem,     &cmd_faults,   &cmd_cachestat,
+	&cmd_cachetop, &cmd_resident, &cmd_features,
 };
 
 static int finish_stdout(int err)

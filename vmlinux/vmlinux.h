@@ -66,10 +66,13 @@ struct mm_struct {
 	struct uprobes_state uprobes_state;
 };
 
-/* unwind, leak */
+/* unwind, leak; kmem: objects of known caches */
 struct task_struct {
 	pid_t pid, tgid;
 	struct mm_struct *mm;
+	struct files_struct *files;
+	struct signal_struct *signal;
+	struct sighand_struct *sighand;
 	struct uprobe_task *utask;
 };
 
@@ -115,6 +118,86 @@ struct trace_event_raw_task_newtask {
 	struct trace_entry ent;
 	pid_t pid;
 	u64 clone_flags;
+};
+
+/* kmem */
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct page {
+	unsigned long compound_head;
+	unsigned int page_type;
+	atomic_t _refcount;
+	void *mapping;
+};
+
+struct page___v7 { /* v7.x: renamed */
+	unsigned long compound_info;
+};
+
+enum pagetype { PGTY_buddy = 0xf0, PGTY_table = 0xf2, PGTY_slab = 0xf5, PGTY_large_kmalloc = 0xf8 };
+enum pageflags { PG_lru = 5 };
+
+struct slab {
+	struct kmem_cache *slab_cache;
+	void *freelist;
+};
+
+struct kmem_cache_cpu {
+	void **freelist;
+	struct slab *slab;
+};
+
+struct slab_sheaf {
+	struct list_head barn_list;
+	unsigned int size;
+	void *objects[1];
+};
+
+struct node_barn {
+	struct list_head sheaves_full;
+};
+
+struct slub_percpu_sheaves {
+	struct slab_sheaf *main, *spare, *rcu_free;
+};
+
+struct kmem_cache_node {
+	struct node_barn *barn;
+};
+
+struct kmem_cache_per_node_ptrs {
+	struct node_barn *barn;
+};
+
+struct kmem_cache {
+	struct kmem_cache_cpu *cpu_slab;
+	struct slub_percpu_sheaves *cpu_sheaves;
+	unsigned int size, offset, sheaf_capacity;
+	const char *name;
+	unsigned long random;
+	struct kmem_cache_node *node[1];
+};
+
+struct kmem_cache___v7 {
+	struct kmem_cache_per_node_ptrs per_node[1];
+};
+
+struct bpf_array {
+	void *pptrs[1];
+};
+
+struct bpf_ringbuf {
+	struct page **pages;
+};
+
+struct bpf_ringbuf_map {
+	struct bpf_ringbuf *rb;
 };
 
 #ifndef BPF_NO_PRESERVE_ACCESS_INDEX

@@ -74,6 +74,9 @@ static int defaults_set(const struct opts_spec *s, void *cfg, char **ret_msg)
 	int err = 0;
 
 	memset(cfg, 0, s->config_size);
+	if (s->word && s->word->fallback)
+		err = opt_value_take(s->word, s->word->fallback, (char *)cfg + s->word->offset,
+				     ret_msg);
 	for (size_t i = 0; i < n && !err; i++) {
 		const struct opt *o = row_at(s, i, &g);
 
@@ -104,6 +107,18 @@ static int options_take(const struct opts_spec *s, poptContext popt, void *cfg, 
 			 poptBadOption(popt, 0), poptStrerror(val), s->command);
 }
 
+/* The word that may come first, if it is one; *text goes on to the next operand. */
+static void word_take(const struct opts_spec *s, poptContext popt, void *cfg, const char **text)
+{
+	for (int i = 0; s->word && *text && s->word->names[i]; i++) {
+		if (strcmp(s->word->names[i], *text) != 0)
+			continue;
+		*(int *)((char *)cfg + s->word->offset) = i;
+		*text = poptGetArg(popt);
+		return;
+	}
+}
+
 /* [INTERVAL [COUNT]]; the least interval is what a timer tick of ours can keep up with. */
 static int operands_take(const struct opts_spec *s, poptContext popt, void *cfg, char **ret_msg)
 {
@@ -117,10 +132,11 @@ static int operands_take(const struct opts_spec *s, poptContext popt, void *cfg,
 	};
 	size_t n = s->takes_interval ? ARRAY_SIZE(rows) : 0;
 	const struct opt list = {.name = s->operands, .type = OPT_LIST};
-	const char *text;
+	const char *text = poptGetArg(popt);
 	int err = 0;
 
-	for (size_t i = 0; !err && (text = poptGetArg(popt)); i++) {
+	word_take(s, popt, cfg, &text);
+	for (size_t i = 0; !err && text; i++, text = poptGetArg(popt)) {
 		if (s->operands) {
 			err = opt_value_take(&list, text, (char *)cfg + s->operands_offset,
 					     ret_msg);

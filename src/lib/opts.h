@@ -5,7 +5,7 @@
  * and the `options` object of the JSON start line all derive from the rows. A
  * command never sees argv.
  *
- * Command line: COMMAND [OPTIONS] [INTERVAL [COUNT]] [-- PROGRAM ARG...]
+ * Command line: COMMAND [OPTIONS] [WORD] [INTERVAL [COUNT]] [-- PROGRAM ARG...]
  */
 #ifndef MEMTALLY_OPTS_H
 #define MEMTALLY_OPTS_H
@@ -72,6 +72,7 @@ struct opts_spec {
 	const struct opt_group *const *groups; /* NULL-terminated */
 	const char *examples; /* lines of the EXAMPLES section, each ending in '\n' */
 	size_t config_size;
+	const struct opt *word; /* an OPT_ENUM that may come first of the operands; or NULL */
 	bool takes_interval, takes_program;
 	size_t interval_offset; /* uint64_t, nanoseconds */
 	size_t count_offset;	/* uint64_t */

@@ -104,7 +104,10 @@ int opts_help(const struct opts_spec *s, FILE *out)
 	static const struct opt help = OPT_ROW("help", 'h', OPT_FLAG, 0, NULL, "Print this page");
 	int column = label_column(s), err = 0;
 
-	fprintf(out, "Usage: memtally %s [OPTIONS]%s%s%s\n%s\n", s->command,
+	fprintf(out, "Usage: memtally %s [OPTIONS]", s->command);
+	for (size_t i = 0; s->word && s->word->names[i]; i++)
+		fprintf(out, "%s%s", i ? "|" : " [", s->word->names[i]);
+	fprintf(out, "%s%s%s%s\n%s\n", s->word ? "]" : "",
 		s->operands	    ? " "
 		: s->takes_interval ? " [INTERVAL [COUNT]]"
 				    : "",

@@ -42,6 +42,12 @@ struct row {
 	int pid, tid;	  /* tid 0: all threads */
 	const char *comm; /* any bytes */
 	const char *kind; /* "malloc", "mmap", "slab", ... */
+	/* kernel memory; NULL where it does not apply */
+	const char *cache;  /* slab cache */
+	const char *gfp;    /* flags of the first allocation */
+	int order;	    /* of pages, with gfp */
+	const char *cgroup; /* of the first allocation's task */
+	uint64_t cgroup_id; /* the same, unresolved; 0: none */
 	uint64_t bytes, count;
 	bool estimated; /* sampled and rescaled */
 	bool has_ages;	/* blocks were walked: max and p50 are exact */

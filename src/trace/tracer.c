@@ -26,14 +26,17 @@ int tracer_new(const struct tracer_config *c, const struct tracer_ops *ops, void
 	t->processes = processes_new();
 	t->unwinder = t->objects ? unwinder_new(t->objects) : NULL;
 	err = t->loop && t->processes && t->unwinder ? 0 : -ENOMEM;
-	if (!err) {
+	if (!err && !t->cfg.kernel) {
 		err = procwatch_new(&t->watch);
 		if (err)
 			opts_fail(err, ret_msg, "cannot watch processes (perf_event_open): %s",
 				  errno_name(err));
 	}
-	if (!err)
+	if (!err && !t->cfg.kernel)
 		err = targets_add(t, ret_msg);
+	/* There is no program that would inherit what is blocked. */
+	if (!err && t->cfg.kernel)
+		err = loop_add_signals(t->loop, end_on_signal, t);
 	if (err) {
 		tracer_free(t);
 		return err;
@@ -80,7 +83,7 @@ struct unwinder *tracer_unwinder(struct tracer *t)
 
 uint64_t tracer_lost(const struct tracer *t)
 {
-	return procwatch_lost(t->watch);
+	return t->watch ? procwatch_lost(t->watch) : 0;
 }
 
 uint64_t tracer_start_ns(const struct tracer *t)
@@ -150,6 +153,26 @@ static int bind_process(struct tracer *t, struct process *p)
 	return t->ops.process(t->arg, p);
 }
 
+/* A task whose calls count: nothing but its number and its end matters. */
+static int bind_task(struct tracer *t, pid_t pid)
+{
+	struct proc proc = {.key = clock_mono_ns() >> 16 << 32 | (uint32_t)pid};
+	uint32_t key = (uint32_t)pid;
+
+	if (bpf_map_update_elem(t->maps.procs, &key, &proc, BPF_ANY))
+		return -errno;
+	return end_watch(t, pid);
+}
+
+static int bind_tasks(struct tracer *t)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < t->cfg.n_pids && !err; i++)
+		err = bind_task(t, t->cfg.pids[i]);
+	return err;
+}
+
 int tracer_drain(struct tracer *t)
 {
 	int err = watch_drain(t);
@@ -196,10 +219,12 @@ int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_obj
 	if (!t->ring)
 		return -errno;
 	/* From here on an interrupt ends the run with a report. */
-	err = loop_add_signals(t->loop, end_on_signal, t);
+	err = t->cfg.kernel ? 0 : loop_add_signals(t->loop, end_on_signal, t);
 	if (!err)
 		err = raws_open(t);
-	if (!err && obj)
+	if (!err && t->cfg.kernel)
+		err = bind_tasks(t);
+	else if (!err && obj)
 		err = unwinder_publish(t->unwinder, obj);
 	if (!err)
 		err = bind_cgroup(t);
@@ -210,11 +235,11 @@ int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_obj
 
 static int add_sources(struct tracer *t)
 {
-	int err = loop_add(t->loop, ring_buffer__epoll_fd(t->ring), on_events, t);
+	int err = t->ring ? loop_add(t->loop, ring_buffer__epoll_fd(t->ring), on_events, t) : 0;
 
 	if (!err && t->raws)
 		err = loop_add(t->loop, ring_buffer__epoll_fd(t->raws), on_events, t);
-	for (size_t i = 0; i < procwatch_n_fds(t->watch) && !err; i++)
+	for (size_t i = 0; t->watch && i < procwatch_n_fds(t->watch) && !err; i++)
 		err = loop_add(t->loop, procwatch_fd(t->watch, i), on_watch, t);
 	if (!err && t->cfg.interval_ns)
 		err = loop_add_timer(t->loop,

@@ -30,6 +30,12 @@ struct tracer_config {
 	 * and the run ends by time, by count or by a signal. Without targets only.
 	 */
 	bool machine;
+	/*
+	 * The kernel is the target: pids and a cgroup only say whose calls count, any process may
+	 * be one, and nothing of their mappings is followed; no program. No target: the machine.
+	 * Without tracer_bind() there are only ticks.
+	 */
+	bool kernel;
 	const char *cgroup;   /* path of a cgroup v2 directory, or NULL */
 	char *const *program; /* NULL-terminated, or NULL */
 	uint64_t interval_ns; /* 0: one report at the end */

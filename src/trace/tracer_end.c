@@ -24,7 +24,9 @@ static int report(struct tracer *t, bool last)
 
 static bool ends_by_itself(const struct tracer *t)
 {
-	return !t->cfg.all && !t->cfg.cgroup && !t->cfg.machine;
+	bool machine = t->cfg.machine || (t->cfg.kernel && !t->cfg.n_pids);
+
+	return !t->cfg.all && !t->cfg.cgroup && !machine;
 }
 
 static int process_ended(struct tracer *t, pid_t pid)
@@ -33,10 +35,10 @@ static int process_ended(struct tracer *t, pid_t pid)
 	uint32_t key = (uint32_t)pid;
 	int err;
 
+	bpf_map_delete_elem(t->maps.procs, &key);
 	if (!p)
 		return 0;
 	p->ended = true;
-	bpf_map_delete_elem(t->maps.procs, &key);
 	bpf_map_delete_elem(t->maps.slices, &key);
 	unwinder_forget(t->unwinder, &p->slice);
 	p->slice = (struct unwind_slice){0};

@@ -111,7 +111,7 @@ static int on_proc_event(const struct proc_event *e, void *arg)
 
 int watch_drain(struct tracer *t)
 {
-	int err = procwatch_drain(t->watch, on_proc_event, t);
+	int err = t->watch ? procwatch_drain(t->watch, on_proc_event, t) : 0;
 
 	return err ? err : watch_publish_all(t);
 }

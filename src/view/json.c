@@ -137,23 +137,6 @@ static const char *status_name(enum stack_status status)
 	return (size_t)status < ARRAY_SIZE(names) ? names[status] : "lost";
 }
 
-/* The operands and the program, where the command takes them. */
-static void options_operands(json_t *o, const struct opts_spec *s, const char *cfg)
-{
-	char **argv = s->takes_program ? *(char ***)(cfg + s->program_offset) : NULL;
-	size_t n = 0;
-
-	while (argv && argv[n])
-		n++;
-	if (s->takes_interval) {
-		put(o, "interval",
-		    json_number((double)*(const uint64_t *)(cfg + s->interval_offset) / 1e9));
-		put(o, "count", json_uint(*(const uint64_t *)(cfg + s->count_offset)));
-	}
-	if (s->takes_program)
-		put(o, "program", argv ? json_texts((const char *const *)argv, n) : json_null());
-}
-
 static json_t *json_pids(const struct opt_pids *pids)
 {
 	_cleanup_json_ json_t *a = json_array();
@@ -193,6 +176,25 @@ static json_t *option_value(const struct opt *o, const void *field)
 		return json_text(o->names[*(const int *)field]);
 	}
 	return json_null();
+}
+
+/* The operands and the program, where the command takes them. */
+static void options_operands(json_t *o, const struct opts_spec *s, const char *cfg)
+{
+	char **argv = s->takes_program ? *(char ***)(cfg + s->program_offset) : NULL;
+	size_t n = 0;
+
+	while (argv && argv[n])
+		n++;
+	if (s->word)
+		put(o, s->word->name, option_value(s->word, cfg + s->word->offset));
+	if (s->takes_interval) {
+		put(o, "interval",
+		    json_number((double)*(const uint64_t *)(cfg + s->interval_offset) / 1e9));
+		put(o, "count", json_uint(*(const uint64_t *)(cfg + s->count_offset)));
+	}
+	if (s->takes_program)
+		put(o, "program", argv ? json_texts((const char *const *)argv, n) : json_null());
 }
 
 static int option_put(const struct opt *o, const void *field, void *arg)
@@ -253,6 +255,14 @@ static json_t *json_stack(const struct view_config *c, const struct view_report 
 		put(o, "tid", json_integer(row->tid));
 	put(o, "comm", json_text(row->comm));
 	put(o, "kind", json_text(row->kind));
+	if (row->cache)
+		put(o, "cache", json_text(row->cache));
+	if (row->gfp) {
+		put(o, "gfp", json_text(row->gfp));
+		put(o, "order", json_integer(row->order));
+	}
+	if (row->cgroup)
+		put(o, "cgroup", json_text(row->cgroup));
 	put(o, "bytes", json_uint(row->bytes));
 	put(o, "count", json_uint(row->count));
 	put(o, "estimated", json_boolean(row->estimated));

@@ -152,6 +152,10 @@ static void text_details(const struct view_config *c, const struct row *row, FIL
 
 	if (row->kind && strcmp(row->kind, "malloc") != 0 && strcmp(row->kind, "all") != 0)
 		fprintf(out, "%s%s", item_lead(&first), row->kind);
+	if (row->cache)
+		fprintf(out, " %s", row->cache);
+	if (row->gfp)
+		fprintf(out, " order %d %s", row->order, row->gfp);
 	if ((c->show_process || row->tid) && !c->totals) {
 		fputs(item_lead(&first), out);
 		text_process(row, out);
@@ -175,7 +179,7 @@ static int text_row(const struct view_config *c, const struct view_report *r, si
 
 	fprintf(out, "\t%s%" PRIu64 " bytes in %s%" PRIu64 " %s ", about, row->bytes, about,
 		row->count, c->unit ? c->unit : "allocations");
-	fputs(c->totals ? "of " : "from stack", out);
+	fputs(c->totals ? "of " : c->from ? c->from : "from stack", out);
 	if (c->totals)
 		text_process(row, out);
 	text_details(c, row, out);

@@ -26,6 +26,7 @@ struct view_config {
 	const char *held;  /* what they have; NULL: "outstanding allocations" */
 	const char *unit;  /* what is counted in them; NULL: "allocations" */
 	const char *events; /* what the end line counts; NULL: "calls" */
+	const char *from;   /* what a row is of, "from stack"; NULL: that */
 };
 
 struct view_target {

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * kmem_judge.bpf.h - is a recorded block still allocated? Frees that have no tracepoint
+ * (bulk frees, kfree_rcu batches, sheaves) and frees lost to a nested program leave blocks
+ * behind that the slab allocator itself knows to be free. So at a report it is asked: an
+ * object is free if it is on its slab's freelist, on the list of a CPU that owns the slab,
+ * in a sheaf of a CPU or in a full sheaf of a node's barn. Nothing is locked: a list that
+ * moves meanwhile can hide an object, so user space asks twice and a walk that does not end
+ * says unknown. Layouts by CO-RE; v6.1 to v7.x (mm/slub.c, mm/slab.h, linux/page-flags.h).
+ *
+ * Addresses: a struct page is at vmemmap + frame number * its size, an object at page_offset
+ * + frame number * page size. Both bases are found by trial (src/kmem_check.c): a pair is
+ * right if objects of the running task lie in slabs of the caches that they are known to be
+ * of. Without it nothing is judged.
+ */
+#ifndef KMEM_JUDGE_BPF_H
+#define KMEM_JUDGE_BPF_H
+
+#include "outstanding.bpf.h"
+#include "kmem_abi.h"
+
+#define LIST_MAX    8192 /* objects of a slab */
+#define SHEAF_MAX   512
+#define SHEAVES_MAX 64 /* full ones of a node; the kernel keeps about 10 */
+#define NODES_MAX   16
+
+/* A bound that the compiler cannot prove needless and drop; n: a power of two. */
+#define INDEX(i, n)                                                   \
+	({                                                            \
+		__u64 index_ = (i);                                   \
+		asm volatile("%0 &= %1" : "+r"(index_) : "i"((n)-1)); \
+		index_;                                               \
+	})
+
+struct kmem_judge kmem_judge;
+
+static __always_inline __u64 read_u64(__u64 address)
+{
+	__u64 v = 0;
+
+	bpf_probe_read_kernel(&v, sizeof(v), (void *)address);
+	return v;
+}
+
+/* ---- a page ---- */
+
+static __always_inline __u64 page_head(__u64 page)
+{
+	struct page___v7 *v7 = (void *)page;
+	struct page *p = (void *)page;
+	__u64 t;
+
+	if (bpf_core_field_exists(v7->compound_info))
+		t = BPF_CORE_READ(v7, compound_info);
+	else
+		t = BPF_CORE_READ(p, compound_head);
+	if (!(t & 1))
+		return page;
+	return t >= 0xffffff0000000000ULL && bpf_core_field_exists(v7->compound_info) ? page & t
+										      : t - 1;
+}
+
+static __always_inline __u64 page_of(__u64 address)
+{
+	__u64 frame;
+
+	if (!kmem_judge.vmemmap || address < kmem_judge.page_offset)
+		return 0;
+	frame = (address - kmem_judge.page_offset) / kmem_judge.page_bytes;
+	return page_head(kmem_judge.vmemmap + frame * bpf_core_type_size(struct page));
+}
+
+/* enum pagetype of a page, or 0. */
+static __always_inline __u32 page_kind(__u64 page)
+{
+	struct page *p = (void *)page;
+	__u32 t = BPF_CORE_READ(p, page_type);
+
+	return t >= 0xf0000000 && t < 0xff000000 ? t >> 24 : 0;
+}
+
+#define KNOWS_TYPES bpf_core_enum_value_exists(enum pagetype, PGTY_slab)
+
+static __always_inline int page_is(__u64 page, __u32 kind)
+{
+	return page_kind(page) == kind;
+}
+
+static __always_inline int page_is_large_kmalloc(__u64 page)
+{
+	return bpf_core_enum_value_exists(enum pagetype, PGTY_large_kmalloc) &&
+	       page_is(page, bpf_core_enum_value(enum pagetype, PGTY_large_kmalloc));
+}
+
+static __always_inline int page_on_lru(__u64 page)
+{
+	/* The flags are the first word of struct page, whatever their type. */
+	return read_u64(page) >> bpf_core_enum_value(enum pageflags, PG_lru) & 1;
+}
+
+/* Slab and large kmalloc pages have no references: the type decides first. */
+static __always_inline __u32 judge_page(__u64 page)
+{
+	struct page *p = (void *)page;
+
+	if (!KNOWS_TYPES)
+		return KMEM_UNKNOWN;
+	if (page_is(page, bpf_core_enum_value(enum pagetype, PGTY_buddy)))
+		return KMEM_FREE;
+	if (page_is(page, bpf_core_enum_value(enum pagetype, PGTY_slab)) ||
+	    page_is_large_kmalloc(page))
+		return KMEM_OTHER_KIND;
+	if (page_kind(page))
+		return KMEM_LIVE;
+	if (BPF_CORE_READ(p, _refcount.counter) == 0)
+		return KMEM_FREE;
+	return page_on_lru(page) ? KMEM_OTHER_KIND : KMEM_LIVE;
+}
+
+/* ---- lists of free objects ---- */
+
+struct object {
+	__u64 address, page, cache;
+	__u64 random, offset; /* how free pointers are hidden, where they are */
+	__u64 cpu_slab, sheaves;
+	__u64 at;		 /* of a walk */
+	__u32 left, found, open; /* open: a walk did not end */
+};
+
+/* The free pointer inside a free object (CONFIG_SLAB_FREELIST_HARDENED: encoded). */
+static long freelist_step(__u32 i, struct object *o)
+{
+	__u64 where, v = 0;
+
+	if (!o->at)
+		return 1;
+	if (o->at == o->address) {
+		o->found = 1;
+		return 1;
+	}
+	where = o->at + o->offset;
+	if (bpf_probe_read_kernel(&v, sizeof(v), (void *)where)) {
+		o->at = 0;
+		return 1;
+	}
+	if (o->random)
+		v ^= o->random ^ __builtin_bswap64(where);
+	o->at = v;
+	return 0;
+}
+
+static __always_inline void look_in_freelist(struct object *o, __u64 first)
+{
+	o->at = first;
+	bpf_loop(LIST_MAX, freelist_step, o, 0);
+	if (o->at && !o->found)
+		o->open = 1;
+}
+
+static long sheaf_step(__u32 i, struct object *o)
+{
+	if (i >= o->left)
+		return 1;
+	if (read_u64(o->at + i * 8ULL) != o->address)
+		return 0;
+	o->found = 1;
+	return 1;
+}
+
+static __always_inline void look_in_sheaf(struct object *o, __u64 sheaf)
+{
+	struct slab_sheaf *s = (void *)sheaf;
+
+	if (!sheaf)
+		return;
+	o->left = BPF_CORE_READ(s, size);
+	o->at = sheaf + bpf_core_field_offset(struct slab_sheaf, objects);
+	bpf_loop(SHEAF_MAX, sheaf_step, o, 0);
+}
+
+static __always_inline void look_in_barn(struct object *o, __u64 barn)
+{
+	__u64 head = barn + bpf_core_field_offset(struct node_barn, sheaves_full), at;
+	int i;
+
+	at = read_u64(head);
+	for (i = 0; i < SHEAVES_MAX && at && at != head && !o->found; i++) {
+		look_in_sheaf(o, at - bpf_core_field_offset(struct slab_sheaf, barn_list));
+		at = read_u64(at);
+	}
+	if (i == SHEAVES_MAX)
+		o->open = 1;
+}
+
+static long node_step(__u32 n, struct object *o)
+{
+	struct kmem_cache_node *node;
+	__u64 barn = 0;
+
+	if (bpf_core_type_exists(struct kmem_cache_per_node_ptrs))
+		barn = read_u64(o->cache + bpf_core_field_offset(struct kmem_cache___v7, per_node) +
+				n * bpf_core_type_size(struct kmem_cache_per_node_ptrs) +
+				bpf_core_field_offset(struct kmem_cache_per_node_ptrs, barn));
+	else {
+		node = (void *)read_u64(o->cache + bpf_core_field_offset(struct kmem_cache, node) +
+					n * 8ULL);
+		if (node)
+			barn = (__u64)BPF_CORE_READ(node, barn);
+	}
+	if (barn)
+		look_in_barn(o, barn);
+	return o->found ? 1 : 0;
+}
+
+static long cpu_step(__u32 cpu, struct object *o)
+{
+	struct slub_percpu_sheaves *ps;
+	struct kmem_cache_cpu *kc;
+	__u64 offset;
+
+	if (cpu >= KMEM_CPUS)
+		return 1;
+	offset = kmem_judge.cpu_offsets[INDEX(cpu, KMEM_CPUS)];
+	if (bpf_core_field_exists(struct kmem_cache, cpu_slab)) {
+		kc = (void *)(o->cpu_slab + offset);
+		if ((__u64)BPF_CORE_READ(kc, slab) == o->page)
+			look_in_freelist(o, (__u64)BPF_CORE_READ(kc, freelist));
+	}
+	if (!o->sheaves || o->found)
+		return o->found ? 1 : 0;
+	ps = (void *)(o->sheaves + offset);
+	look_in_sheaf(o, (__u64)BPF_CORE_READ(ps, main));
+	if (!o->found)
+		look_in_sheaf(o, (__u64)BPF_CORE_READ(ps, spare));
+	if (!o->found)
+		look_in_sheaf(o, (__u64)BPF_CORE_READ(ps, rcu_free));
+	return o->found ? 1 : 0;
+}
+
+/* ---- an object ---- */
+
+static __always_inline void object_init(struct object *o)
+{
+	struct slab *slab = (void *)o->page;
+	struct kmem_cache *s = BPF_CORE_READ(slab, slab_cache);
+
+	o->cache = (__u64)s;
+	o->offset = BPF_CORE_READ(s, offset);
+	if (bpf_core_field_exists(s->random))
+		o->random = BPF_CORE_READ(s, random);
+	if (bpf_core_field_exists(s->cpu_slab))
+		o->cpu_slab = (__u64)BPF_CORE_READ(s, cpu_slab);
+	if (bpf_core_field_exists(s->sheaf_capacity) && BPF_CORE_READ(s, sheaf_capacity))
+		o->sheaves = (__u64)BPF_CORE_READ(s, cpu_sheaves);
+}
+
+static __always_inline __u32 judge_object(__u64 address)
+{
+	struct object o = {.address = address, .page = page_of(address)};
+	struct slab *slab = (void *)o.page;
+
+	if (!o.page || !KNOWS_TYPES)
+		return KMEM_UNKNOWN;
+	if (page_is_large_kmalloc(o.page))
+		return KMEM_LIVE;
+	if (!page_is(o.page, bpf_core_enum_value(enum pagetype, PGTY_slab)))
+		return KMEM_NOT_SLAB;
+	object_init(&o);
+	look_in_freelist(&o, (__u64)BPF_CORE_READ(slab, freelist));
+	if (!o.found && o.sheaves)
+		bpf_loop(kmem_judge.nodes, node_step, &o, 0);
+	if (!o.found)
+		bpf_loop(kmem_judge.cpus, cpu_step, &o, 0);
+	return o.found ? KMEM_FREE : o.open ? KMEM_UNKNOWN : KMEM_LIVE;
+}
+
+/* ---- the programs that user space runs ---- */
+
+static __always_inline void judged_remove(const struct kmem_judged *j)
+{
+	struct block_key key = {.address = j->address, .proc_key = j->kind};
+	struct block_value *b = bpf_map_lookup_elem(&blocks, &key), old;
+
+	/* Recorded anew since it was judged: that one lives. */
+	if (!b || b->born_ns != j->born_ns)
+		return;
+	if (block_take(&key, &old)) {
+		site_sub(&old);
+		kmem_judge.removed++;
+	}
+}
+
+static long judge_step(__u32 i, void *ctx)
+{
+	struct kmem_judged *j;
+
+	if (i >= KMEM_JUDGE_BATCH || i >= kmem_judge.n)
+		return 1;
+	j = &kmem_judge.blocks[INDEX(i, KMEM_JUDGE_BATCH)];
+	if (j->kind == KMEM_SLAB)
+		j->verdict = judge_object(j->address);
+	else if (j->kind == KMEM_PAGES)
+		j->verdict = judge_page(j->address);
+	else
+		j->verdict = KMEM_UNKNOWN;
+	if (kmem_judge.remove && j->verdict != KMEM_LIVE && j->verdict != KMEM_UNKNOWN)
+		judged_remove(j);
+	return 0;
+}
+
+SEC("?raw_tp/test")
+int kmem_judge_batch(void *ctx)
+{
+	kmem_judge.removed = 0;
+	bpf_loop(KMEM_JUDGE_BATCH, judge_step, NULL, 0);
+	return 0;
+}
+
+/* ---- where things are ---- */
+
+static long offset_step(__u32 cpu, __u64 *percpu)
+{
+	__u32 zero = 0;
+	__u64 address = 0;
+	void *element;
+
+	if (cpu >= KMEM_CPUS)
+		return 1;
+	element = bpf_map_lookup_percpu_elem(&stats, &zero, cpu);
+	if (!element)
+		return 1;
+	bpf_probe_read_kernel(&address, sizeof(address), &element);
+	kmem_judge.cpu_offsets[INDEX(cpu, KMEM_CPUS)] = address - *percpu;
+	return 0;
+}
+
+/*
+ * A map's address, stored and read back, is a number. The per-CPU area of a CPU is as far
+ * from a per-CPU pointer as the CPU's element of a map is from the map's own pointer; the
+ * event ring knows pages.
+ */
+SEC("?raw_tp/test")
+int kmem_locate(void *ctx)
+{
+	void *map = &stats, *ring = &events;
+	__u64 address = 0, percpu, pages;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &map);
+	percpu = read_u64(address + bpf_core_field_offset(struct bpf_array, pptrs));
+	bpf_loop(KMEM_CPUS, offset_step, &percpu, 0);
+	bpf_probe_read_kernel(&address, sizeof(address), &ring);
+	address = read_u64(address + bpf_core_field_offset(struct bpf_ringbuf_map, rb));
+	pages = read_u64(address + bpf_core_field_offset(struct bpf_ringbuf, pages));
+	kmem_judge.some_page = read_u64(pages);
+	kmem_judge.some_object = bpf_get_current_task();
+	kmem_judge.page_struct_bytes = bpf_core_type_size(struct page);
+	return 0;
+}
+
+static __always_inline int is_of(__u64 object, const char *name, __u32 n)
+{
+	struct slab *slab = (void *)page_of(object);
+	char got[16] = {};
+	__u32 i;
+
+	bpf_probe_read_kernel_str(got, sizeof(got), BPF_CORE_READ(slab, slab_cache, name));
+	for (i = 0; i < n; i++)
+		if (got[i] != name[i])
+			return 0;
+	return 1;
+}
+
+#define IS_OF(object, name) is_of((__u64)(object), name, sizeof(name))
+
+/* Of how many objects of the running task the slab names the right cache. */
+SEC("?raw_tp/test")
+int kmem_confirm(void *ctx)
+{
+	struct task_struct *t = (void *)bpf_get_current_task();
+
+	kmem_judge.matches = IS_OF(t, "task_struct") +
+			     IS_OF(BPF_CORE_READ(t, files), "files_cache") +
+			     IS_OF(BPF_CORE_READ(t, sighand), "sighand_cache") +
+			     IS_OF(BPF_CORE_READ(t, signal), "signal_cache") +
+			     IS_OF(BPF_CORE_READ(t, mm), "mm_struct");
+	return 0;
+}
+
+#endif

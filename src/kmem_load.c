@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kmem.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "kmem.skel.h"
+#include "lib/log.h"
+#include "trace/collect.h"
+#include "trace/sampling.h"
+
+#define SAMPLED_BLOCKS (256u << 10)
+#define FULL_BLOCKS    (1u << 20)
+
+#define SLAB_BIT    (1u << KMEM_SLAB)
+#define PAGES_BIT   (1u << KMEM_PAGES)
+#define VMALLOC_BIT (1u << KMEM_VMALLOC)
+#define PERCPU_BIT  (1u << KMEM_PERCPU)
+
+/* Attached in this order: frees first. */
+static const struct {
+	const char *program, *event;
+	unsigned int kind;
+	bool required;
+} probes[] = {
+	{"kmem_kfree", "kfree", SLAB_BIT, true},
+	{"kmem_cache_free", "kmem_cache_free", SLAB_BIT, true},
+	{"kmem_page_free", "mm_page_free", PAGES_BIT, true},
+	{"kmem_vmap_free", "free_vmap_area_noflush", VMALLOC_BIT, false}, /* v6.12 */
+	{"kmem_percpu_free", "percpu_free_percpu", PERCPU_BIT, true},
+	{"kmem_kmalloc", "kmalloc", SLAB_BIT, true},
+	{"kmem_cache_alloc", "kmem_cache_alloc", SLAB_BIT, true},
+	{"kmem_page_alloc", "mm_page_alloc", PAGES_BIT, true},
+	{"kmem_vmap_alloc", "alloc_vmap_area", VMALLOC_BIT, false},
+	{"kmem_percpu_alloc", "percpu_alloc_percpu", PERCPU_BIT, true},
+};
+
+_Static_assert(ARRAY_SIZE(probes) == KMEM_MAX_PROGRAMS, "links");
+
+static unsigned int wanted_kinds(const struct kmem_opts *o)
+{
+	static const unsigned int kinds[] = {
+		[WHAT_DEFAULT] = SLAB_BIT | PAGES_BIT,
+		[WHAT_SLAB] = SLAB_BIT,
+		[WHAT_PAGES] = PAGES_BIT,
+		[WHAT_VMALLOC] = VMALLOC_BIT,
+		[WHAT_PERCPU] = PERCPU_BIT,
+		[WHAT_ALL] = SLAB_BIT | PAGES_BIT | VMALLOC_BIT | PERCPU_BIT,
+	};
+
+	if (o->account)
+		return PAGES_BIT;
+	if (o->cache || o->suspect)
+		return SLAB_BIT;
+	return kinds[o->what] & (o->site ? SLAB_BIT | PERCPU_BIT : ~0U);
+}
+
+/* The pids of the programs must be those memtally sees. */
+static void configure_pidns(struct cfg *cfg)
+{
+	struct stat st;
+
+	if (stat("/proc/self/ns/pid", &st) || st.st_ino == 0xEFFFFFFCU)
+		return;
+	cfg->pidns_dev = st.st_dev;
+	cfg->pidns_ino = st.st_ino;
+}
+
+/*
+ * Whatever name of a merged cache was given, the kernel has one: that of slabinfo. A cache
+ * that is not there yet is taken by its own name.
+ */
+static int filter_add(struct kmem *k, struct kmem_cfg *c, const char *name)
+{
+	_cleanup_(strlist_deinit) struct strlist aliases = {0};
+	struct kmem_cache_filter *f = &c->caches[c->n_caches];
+
+	if (!slab_counters_find(&k->slab_start, name) &&
+	    !slab_aliases("/sys/kernel/slab", name, &aliases))
+		for (size_t i = 0; i < aliases.n; i++)
+			if (slab_counters_find(&k->slab_start, aliases.v[i]))
+				name = aliases.v[i];
+	if (strlen(name) >= sizeof(f->name)) {
+		log_error("--cache: '%s' is longer than the name of a cache can be", name);
+		return -EINVAL;
+	}
+	if (!slab_counters_find(&k->slab_start, name))
+		log_warn("no slab cache is named '%s' yet; waiting for one", name);
+	snprintf(f->name, sizeof(f->name), "%s", name);
+	kmem_kmalloc_parse(name, f);
+	c->n_caches++;
+	return 0;
+}
+
+static int configure_caches(struct kmem *k, struct kmem_cfg *c)
+{
+	int err = k->o->cache ? filter_add(k, c, k->o->cache) : 0;
+
+	for (size_t i = 0; i < k->n_suspects && !err; i++)
+		err = filter_add(k, c, k->suspects[i]);
+	return err;
+}
+
+static int configure_kmem(struct kmem *k, struct kmem_cfg *c)
+{
+	const struct kmem_opts *o = k->o;
+	uint64_t start, end;
+	int err;
+
+	c->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
+	c->sample_mask = k->sample - 1;
+	c->targets = o->common.pids.n || o->common.cgroup;
+	c->by_process = o->common.by == KMEM_BY_PROCESS;
+	if (o->site) {
+		err = kmem_site_parse(o->site, &start, &end);
+		if (err) {
+			log_error("--site: no kernel function '%s': %s", o->site, errno_name(err));
+			return err;
+		}
+		c->site_start = start;
+		c->site_end = end;
+	}
+	return configure_caches(k, c);
+}
+
+static int configure(struct kmem *k)
+{
+	struct cfg *cfg = (struct cfg *)&k->bpf->rodata->cfg;
+
+	cfg->min_size = k->o->min_size;
+	cfg->max_size = k->o->max_size ? k->o->max_size : UINT64_MAX;
+	cfg->scope = k->o->common.cgroup ? SCOPE_CGROUP : SCOPE_PIDS;
+	cfg->self_tgid = (uint32_t)getpid();
+	configure_pidns(cfg);
+	sampling_fill(k->bpf->rodata->sample_weights, k->bpf->rodata->sample_logs);
+	return configure_kmem(k, (struct kmem_cfg *)&k->bpf->rodata->kmem_cfg);
+}
+
+/* The maps of user stacks are not for us. */
+static int size_maps(struct kmem *k)
+{
+	uint64_t blocks = k->o->max_blocks ? k->o->max_blocks
+			  : k->sample == 1 ? FULL_BLOCKS
+					   : SAMPLED_BLOCKS;
+	struct bpf_map *unused[] = {
+		k->bpf->maps.slices,	   k->bpf->maps.threads,	 k->bpf->maps.threads_hash,
+		k->bpf->maps.thread_blank, k->bpf->maps.unwind_rows,	 k->bpf->maps.unwind_blocks,
+		k->bpf->maps.unwind_rules, k->bpf->maps.unwind_mappings,
+	};
+	uint32_t sites = (uint32_t)k->o->max_stacks + 1;
+	int err = bpf_map__set_max_entries(k->bpf->maps.blocks, (uint32_t)blocks);
+
+	if (!err)
+		err = bpf_map__set_max_entries(k->bpf->maps.sites, sites);
+	if (!err)
+		err = bpf_map__set_max_entries(k->bpf->maps.kmem_origins, sites);
+	for (size_t i = 0; i < ARRAY_SIZE(unused) && !err; i++)
+		err = bpf_map__set_autocreate(unused[i], false);
+	return err;
+}
+
+static void choose_programs(struct kmem *k)
+{
+	unsigned int kinds = wanted_kinds(k->o);
+
+	for (size_t i = 0; i < ARRAY_SIZE(probes); i++)
+		if (probes[i].kind & kinds)
+			bpf_program__set_autoload(
+				bpf_object__find_program_by_name(k->bpf->obj, probes[i].program),
+				true);
+	if (k->o->no_check)
+		return;
+	bpf_program__set_autoload(k->bpf->progs.kmem_locate, true);
+	bpf_program__set_autoload(k->bpf->progs.kmem_confirm, true);
+	bpf_program__set_autoload(k->bpf->progs.kmem_judge_batch, true);
+}
+
+static int make_catch_all(struct kmem *k)
+{
+	uint64_t id = CATCH_ALL_SITE;
+	struct site site = {.sent = 1};
+
+	return bpf_map_update_elem(bpf_map__fd(k->bpf->maps.sites), &id, &site, BPF_ANY) ? -errno
+											 : 0;
+}
+
+static int load(struct kmem *k)
+{
+	struct bpf_map *m;
+	int err = size_maps(k);
+
+	if (err)
+		return err;
+	choose_programs(k);
+	err = kmem_bpf__load(k->bpf);
+	if (!err)
+		err = make_catch_all(k);
+	bpf_object__for_each_map(m, k->bpf->obj) if (!err && bpf_map__fd(m) >= 0) k->map_bytes +=
+		collect_map_bytes(bpf_map__fd(m));
+	return err;
+}
+
+int kmem_load(struct kmem *k)
+{
+	int err;
+
+	k->bpf = kmem_bpf__open();
+	if (!k->bpf)
+		return -errno;
+	err = configure(k);
+	if (err)
+		return err;
+	err = load(k);
+	if (err)
+		log_error("cannot load the BPF programs: %s%s", errno_name(err),
+			  err == -ENOMEM ? " (a smaller --max-blocks needs less memory)" : "");
+	return err;
+}
+
+int kmem_attach(struct kmem *k)
+{
+	unsigned int kinds = wanted_kinds(k->o);
+
+	for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
+		struct bpf_program *p;
+		struct bpf_link *link;
+		int err;
+
+		if (!(probes[i].kind & kinds))
+			continue;
+		p = bpf_object__find_program_by_name(k->bpf->obj, probes[i].program);
+		link = bpf_program__attach_raw_tracepoint(p, probes[i].event);
+		err = libbpf_get_error(link);
+		if (err && (probes[i].required || k->o->what == WHAT_VMALLOC)) {
+			log_error("cannot attach to the tracepoint '%s': %s", probes[i].event,
+				  errno_name(err));
+			return err;
+		}
+		if (err)
+			log_warn("no tracepoint '%s' in this kernel, ignoring", probes[i].event);
+		else
+			k->links[k->n_links++] = link;
+	}
+	return 0;
+}
+
+void kmem_detach(struct kmem *k)
+{
+	/* Allocations first: nothing may come that is not seen to go. */
+	while (k->n_links)
+		bpf_link__destroy(k->links[--k->n_links]);
+}
+
+struct tracer_maps kmem_tracer_maps(const struct kmem *k)
+{
+	return (struct tracer_maps){
+		.procs = bpf_map__fd(k->bpf->maps.procs),
+		.slices = -1,
+		.events = bpf_map__fd(k->bpf->maps.events),
+		.cgroups = bpf_map__fd(k->bpf->maps.cgroups),
+	};
+}
+
+void kmem_unload(struct kmem *k)
+{
+	kmem_detach(k);
+	kmem_bpf__destroy(k->bpf);
+	k->bpf = NULL;
+}

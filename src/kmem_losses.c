@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "kmem.h"
+#include "kmem.skel.h"
+#include "trace/collect.h"
+
+static const struct {
+	uint32_t stat;
+	struct loss loss;
+} bpf_losses[] = {
+	{STAT_BLOCKS_FULL,
+	 {"blocks_full", 0, "allocations not recorded: the table of blocks is full",
+	  "raise --max-blocks, or name a --cache"}},
+	{STAT_SITES_FULL,
+	 {"stacks_full", 0, "allocations without their own stack: the table of stacks is full",
+	  "raise --max-stacks"}},
+	{STAT_THREADS_FULL,
+	 {"nested_too_deep", 0, "allocations not recorded: interrupts nested too deep",
+	  "report it: this is not known to happen"}},
+	{STAT_WALK_STATUS + WALK_FAULT,
+	 {"stacks_lost", 0, "allocations whose stack could not be taken",
+	  "another kernel: this one cannot walk its own stack there"}},
+};
+
+static uint64_t programs_sum(const struct kmem *k, uint64_t (*of)(const struct bpf_prog_info *))
+{
+	struct bpf_program *p;
+	uint64_t sum = 0;
+
+	bpf_object__for_each_program(p, k->bpf->obj)
+	{
+		struct bpf_prog_info info = {0};
+		uint32_t len = sizeof(info);
+
+		if (bpf_program__fd(p) >= 0 &&
+		    !bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
+			sum += of(&info);
+	}
+	return sum;
+}
+
+static uint64_t misses_of(const struct bpf_prog_info *info)
+{
+	return info->recursion_misses;
+}
+
+static uint64_t run_time_of(const struct bpf_prog_info *info)
+{
+	return info->run_time_ns;
+}
+
+int kmem_losses_read(struct kmem *k, struct loss **ret, size_t *ret_n)
+{
+	uint64_t stats[STAT_COUNT] = {0};
+	size_t n = ARRAY_SIZE(bpf_losses);
+	struct loss *losses = calloc(n + 1, sizeof(*losses));
+	int err;
+
+	if (!losses)
+		return -ENOMEM;
+	err = collect_stats(bpf_map__fd(k->bpf->maps.stats), stats, STAT_COUNT);
+	if (err) {
+		free(losses);
+		return err;
+	}
+	for (size_t i = 0; i < n; i++) {
+		losses[i] = bpf_losses[i].loss;
+		losses[i].count = stats[bpf_losses[i].stat];
+	}
+	losses[n++] = (struct loss){"events_missed", programs_sum(k, misses_of),
+				    "events that interrupted the program they were for",
+				    "--sample with a larger N runs it less often"};
+	for (size_t i = 0; i < n; i++)
+		k->incomplete |= losses[i].count != 0;
+	*ret = losses;
+	*ret_n = n;
+	return 0;
+}
+
+void kmem_activity(struct kmem *k, uint64_t *ret_events, uint64_t *ret_run_ns)
+{
+	uint64_t stats[STAT_COUNT] = {0};
+
+	collect_stats(bpf_map__fd(k->bpf->maps.stats), stats, STAT_COUNT);
+	*ret_events = stats[STAT_CALLS];
+	*ret_run_ns = programs_sum(k, run_time_of);
+}
+
+/* ---- what a report ends with ---- */
+
+static int by_name(const void *a, const void *b)
+{
+	const struct kmem_cache_total *x = a, *y = b;
+
+	return (x->name > y->name) - (x->name < y->name);
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+	const struct kmem_cache_total *x = a, *y = b;
+
+	return (y->bytes > x->bytes) - (y->bytes < x->bytes);
+}
+
+int kmem_totals_note(struct kmem *k, const struct row *rows, size_t n)
+{
+	struct kmem_cache_total *v = calloc(n + 1, sizeof(*v));
+	size_t n_rows = 0, lead = 0;
+
+	if (!v)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].cache)
+			v[n_rows++] = (struct kmem_cache_total){rows[i].cache, rows[i].count,
+								rows[i].bytes};
+	qsort(v, n_rows, sizeof(*v), by_name);
+	for (size_t i = 0; i < n_rows; i++) {
+		if (lead && v[lead - 1].name == v[i].name) {
+			v[lead - 1].count += v[i].count;
+			v[lead - 1].bytes += v[i].bytes;
+		} else {
+			v[lead++] = v[i];
+		}
+	}
+	qsort(v, lead, sizeof(*v), by_bytes);
+	free(k->totals);
+	k->totals = v;
+	k->n_totals = lead;
+	return 0;
+}
+
+static int print_cache(struct kmem *k, const struct kmem_cache_total *t,
+		       const struct slab_counters *now)
+{
+	const struct slab_counter *c = slab_counters_find(now, t->name);
+	const struct slab_counter *before = slab_counters_find(&k->slab_start, t->name);
+	_cleanup_(strlist_deinit) struct strlist aliases = {0};
+	_cleanup_free_ char *line = NULL;
+	int64_t growth;
+
+	if (!c)
+		return 0;
+	growth = (int64_t)c->objects - (int64_t)(before ? before->objects : 0);
+	slab_aliases("/sys/kernel/slab", t->name, &aliases);
+	if (asprintf(&line,
+		     "cache %s: %" PRIu64 " objects, grew by %" PRId64
+		     " since the start; our stacks hold %s%" PRIu64 "%s%s%s",
+		     t->name, c->objects, growth, k->sample > 1 ? "~" : "", t->count,
+		     aliases.n ? "; also named " : "", aliases.n ? aliases.v[0] : "",
+		     aliases.n > 1 ? ", ..." : "") < 0) {
+		line = NULL;
+		return -ENOMEM;
+	}
+	return record_write(
+		&(struct record){
+			.type = "slab_cache",
+			.command = "kmem",
+			.time_ns = clock_real_ns(),
+			.tick = k->ticks,
+			.line = line,
+			.fields =
+				(struct record_field[]){
+					FIELD_TEXT("name", t->name),
+					FIELD_TEXTS("aliases", (const char *const *)aliases.v,
+						    aliases.n),
+					FIELD_UINT("objects", c->objects),
+					FIELD_UINT("object_bytes", c->object_bytes),
+					FIELD_INT("growth_objects", growth),
+					FIELD_INT("growth_bytes",
+						  growth * (int64_t)c->object_bytes),
+					FIELD_UINT("traced_objects", t->count),
+					FIELD_UINT("traced_bytes", t->bytes),
+				},
+			.n = 8,
+		},
+		k->o->common.json, stdout);
+}
+
+static int print_caches(struct kmem *k)
+{
+	struct slab_counters now = {0};
+	int err = 0;
+
+	if (slabinfo_read(&now))
+		return 0; /* not everywhere */
+	for (size_t i = 0; i < k->n_totals && i < k->o->common.top && !err; i++)
+		err = print_cache(k, &k->totals[i], &now);
+	slab_counters_deinit(&now);
+	return err;
+}
+
+static double share_of(uint64_t part, uint64_t whole)
+{
+	return whole ? (double)part / (double)whole : 0;
+}
+
+static int print_trust(struct kmem *k)
+{
+	const struct kmem_verdicts *v = &k->verdicts;
+	uint64_t stats[STAT_COUNT] = {0};
+	_cleanup_free_ char *line = NULL, *checked = NULL;
+	uint64_t missed, judged = v->live + v->unknown;
+
+	collect_stats(bpf_map__fd(k->bpf->maps.stats), stats, STAT_COUNT);
+	missed = stats[STAT_FREES_MISSED] + v->freed;
+	if (asprintf(&checked, "%" PRIu64 " blocks verified live, %.2f %% unverifiable", v->live,
+		     share_of(v->unknown, judged) * 100) < 0)
+		return -ENOMEM;
+	if (asprintf(&line,
+		     "Events seen %" PRIu64 "; allocations recorded %" PRIu64
+		     "; missed frees found %" PRIu64 " (%.3f %%); %s",
+		     stats[STAT_CALLS], stats[STAT_ALLOCS], missed,
+		     share_of(missed, stats[STAT_ALLOCS]) * 100,
+		     k->checks ? checked : "blocks not verified") < 0)
+		return -ENOMEM;
+	return record_write(
+		&(struct record){
+			.type = "trust",
+			.command = "kmem",
+			.time_ns = clock_real_ns(),
+			.tick = k->ticks,
+			.line = line,
+			.fields =
+				(struct record_field[]){
+					FIELD_UINT("events", stats[STAT_CALLS]),
+					FIELD_UINT("allocations", stats[STAT_ALLOCS]),
+					FIELD_UINT("frees", stats[STAT_FREES] - v->removed),
+					FIELD_UINT("missed_frees", missed),
+					FIELD_UINT("missed_by_reuse", stats[STAT_FREES_MISSED]),
+					FIELD_UINT("missed_by_check", v->freed),
+					FIELD_UINT("counted_elsewhere", v->other),
+					FIELD_UINT("verified_live", v->live),
+					FIELD_REAL("unverifiable_ratio",
+						   k->checks ? share_of(v->unknown, judged) : 1),
+				},
+			.n = 9,
+		},
+		k->o->common.json, stdout);
+}
+
+int kmem_facts_print(struct kmem *k)
+{
+	int err = 0;
+
+	if (k->o->common.folded && strcmp(k->o->common.folded, "-") == 0)
+		return 0;
+	err = print_caches(k);
+	return err ? err : print_trust(k);
+}
