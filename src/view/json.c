@@ -15,13 +15,6 @@
 
 #include "view/json_value.h"
 
-static void json_freep(json_t **j)
-{
-	json_decref(*j);
-}
-
-#define _cleanup_json_ _cleanup_(json_freep)
-
 /*
  * Puts a value in a line's object; a NULL value is memory that ran out, remembered by
  * leaving the object without "type": json_line() then fails. So no check per key.

@@ -11,6 +11,13 @@
 #include "lib/lib.h"
 #include "view/utf8.h"
 
+static inline void json_freep(json_t **j)
+{
+	json_decref(*j);
+}
+
+#define _cleanup_json_ _cleanup_(json_freep)
+
 static inline json_t *json_uint(uint64_t v)
 {
 	return json_integer((json_int_t)MIN(v, (uint64_t)INT64_MAX));
