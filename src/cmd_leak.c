@@ -115,6 +115,16 @@ static int on_tick(void *arg, bool last)
 	return err;
 }
 
+/* Where tracing costs more than it should, for -v. */
+static void say_slow(const struct leak *l)
+{
+	size_t n;
+	const char *const *slow = probes_slow_lines(l->probes, &n);
+
+	for (size_t i = 0; i < n; i++)
+		log_verbose("slow probe: %s", slow[i]);
+}
+
 static int print_start(struct leak *l)
 {
 	struct processes *all = tracer_processes(l->tracer);
@@ -139,6 +149,7 @@ static int print_start(struct leak *l)
 
 		targets[i] = (struct view_target){p->pid, p->comm, p->exe};
 	}
+	say_slow(l);
 	s.kernel = uname(&u) ? "" : u.release;
 	s.found = probes_found_lines(l->probes, &s.n_found);
 	s.skipped = probes_skipped_lines(l->probes, &s.n_skipped);

@@ -244,10 +244,13 @@ static void check_without_slice(bool tables)
 	assert_int_equal(harness_run(&h), 0);
 	t = harness_totals(&h);
 	assert_int_equal(t->hits, 2001);
-	assert_int_equal(t->busy, 0);
-	assert_int_equal(t->new_file, tables ? 0 : 2001);
-	assert_int_equal(t->status[tables ? WALK_COMPLETE : WALK_NO_MAPPING], 2001);
-	if (tables)
+	/* A thread that is being made holds mmap_lock: that look-up fails, and is counted. */
+	print_message("mmap_lock was taken in %llu of 2001 walks\n", (unsigned long long)t->busy);
+	assert_true(t->busy < 2001 / 2);
+	assert_int_equal(t->new_file, tables ? 0 : 2001 - t->busy);
+	assert_int_equal(t->status[WALK_COMPLETE], tables ? 2001 - t->busy : 0);
+	assert_int_equal(t->status[WALK_NO_MAPPING], tables ? t->busy : 2001);
+	if (tables && !t->busy)
 		assert_int_equal(harness_stacks(&h), 3);
 	harness_stop(&h);
 }
