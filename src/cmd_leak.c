@@ -15,7 +15,6 @@
 #include "cmd.h"
 #include "leak.h"
 #include "lib/log.h"
-#include "trace/features.h"
 
 /* An executable file of a target: at the start, and whenever one is mapped later. */
 static int on_object(void *arg, struct process *p, struct object *o)
@@ -265,43 +264,6 @@ static int nothing_found(struct leak *l)
 	return -ENOENT;
 }
 
-/* A function named by --alloc or --free that no mapped file has is a mistake of the user. */
-static int check_specs(struct leak *l)
-{
-	for (size_t i = 0; i < l->n_custom; i++) {
-		const struct alloc_custom *c = &l->custom[i];
-
-		if (allocators_matched(l->allocators, i))
-			continue;
-		log_error("no function '%s' in what the target maps as '%s'", c->function,
-			  c->object[0] ? c->object : "exe");
-		return -ENOENT;
-	}
-	return 0;
-}
-
-/* What nothing works without, and how to say that it is missing. */
-static int check_kernel(void)
-{
-	static const struct {
-		enum feature feature;
-		const char *missing;
-	} needs[] = {
-		{FEATURE_BTF,
-		 "BTF type information (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF)"},
-		{FEATURE_RINGBUF, "BPF ring buffer (v5.8 or newer)"},
-		{FEATURE_COOKIE, "cookies of uprobes (v5.15 or newer)"},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {
-		if (feature_has(needs[i].feature))
-			continue;
-		log_error("this kernel has no %s", needs[i].missing);
-		return -EOPNOTSUPP;
-	}
-	return 0;
-}
-
 static void say_stopped(const struct leak *l, int err)
 {
 	char *const *program = l->o->common.program;
@@ -312,15 +274,6 @@ static void say_stopped(const struct leak *l, int err)
 		log_error("cannot run '%s': %s", program[0], errno_name(err));
 	else
 		log_error("cannot go on: %s", errno_name(err));
-}
-
-/* The tracepoint of fork tells pids of the initial namespace only. */
-static int check_follow(const struct leak *l)
-{
-	if (!l->o->common.follow || !leak_in_pid_namespace())
-		return 0;
-	log_error("--follow needs the initial pid namespace: run memtally outside the container");
-	return -EOPNOTSUPP;
 }
 
 /* Everything before the first probe; each failure is said by who found it. */
@@ -335,7 +288,7 @@ static int prepare(struct leak *l)
 	if (!probes_found(l->probes) && !leak_wants_every(l->o))
 		return nothing_found(l);
 	if (!leak_wants_every(l->o))
-		err = check_specs(l);
+		err = leak_check_specs(l);
 	if (!err)
 		err = leak_load(l);
 	return err ? err : leak_attach(l);
@@ -382,9 +335,9 @@ static int run(const void *cfg)
 		log_error("%s", msg ? msg : errno_name(err));
 		return STATUS_USAGE;
 	}
-	err = check_kernel();
+	err = leak_check_kernel();
 	if (!err)
-		err = check_follow(&l);
+		err = leak_check_follow(&l);
 	if (!err) {
 		err = open_rooms(&l, &msg);
 		if (err)

@@ -47,6 +47,10 @@ struct leak {
 bool leak_wants_every(const struct leak_opts *o);
 /* Do we see pids other than the kernel's own? */
 bool leak_in_pid_namespace(void);
+/* What the kernel must have; what --follow needs; that specs name something. They say it. */
+int leak_check_kernel(void);
+int leak_check_follow(const struct leak *l);
+int leak_check_specs(struct leak *l);
 /* Opens, sizes, configures and loads the BPF object; then probes. They say what failed. */
 int leak_load(struct leak *l);
 int leak_attach(struct leak *l);
