@@ -165,6 +165,7 @@ static int print_end(struct leak *l, uint64_t start_ns)
 		.duration_ns = duration,
 	};
 
+	leak_say_stacks(l);
 	meter_read(l->meter, &end.events, &run_ns);
 	end.tracing_cpu_ratio = run_ns >= 0 && duration ? run_ns / (double)duration : -1;
 	end.has_program = tracer_finish_program(l->tracer, &end.wait_status);

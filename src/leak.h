@@ -75,6 +75,8 @@ int leak_purge(struct leak *l);
 /* Names the frames of one row. 0 or -ENOMEM. */
 int leak_row_resolve(struct leak *l, struct row *row);
 
+/* How the stacks that were taken ended, for -v. */
+void leak_say_stacks(const struct leak *l);
 /* Every loss counter; *ret is the caller's, free(). Sets l->incomplete if any is not 0. */
 int leak_losses_read(struct leak *l, struct loss **ret, size_t *ret_n);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "leak.h"
+#include "lib/log.h"
 #include "trace/collect.h"
 
 /* What the BPF side counts: one row per loss counter of abi.h. */
@@ -101,4 +102,36 @@ int leak_losses_read(struct leak *l, struct loss **ret, size_t *ret_n)
 	*ret = losses;
 	*ret_n = n;
 	return 0;
+}
+
+void leak_say_stacks(const struct leak *l)
+{
+	static const char *const names[WALK_STATUSES] = {
+		[WALK_COMPLETE] = "complete",
+		[WALK_DEPTH] = "beyond --max-frames",
+		[WALK_NO_MAPPING] = "ended at an unknown mapping",
+		[WALK_NO_ROW] = "ended at code without unwind information",
+		[WALK_UNSUPPORTED] = "ended at a rule that is not supported",
+		[WALK_FAULT] = "ended at unreadable memory",
+	};
+	uint64_t stats[STAT_COUNT] = {0}, sum = 0;
+
+	if (collect_stats(bpf_map__fd(l->bpf->maps.stats), stats, STAT_COUNT))
+		return;
+	for (int i = 0; i < WALK_STATUSES; i++)
+		sum += stats[STAT_WALK_STATUS + i];
+	for (int i = 0; i < WALK_STATUSES; i++)
+		if (stats[STAT_WALK_STATUS + i])
+			log_verbose("stacks: %llu of %llu (%.2f %%) %s",
+				    (unsigned long long)stats[STAT_WALK_STATUS + i],
+				    (unsigned long long)sum,
+				    100.0 * (double)stats[STAT_WALK_STATUS + i] / (double)sum,
+				    names[i]);
+	if (stats[STAT_RAWS])
+		log_verbose(
+			"stacks: %llu of those at an unknown mapping were finished in user space",
+			(unsigned long long)stats[STAT_RAWS]);
+	if (stats[STAT_WALK_FP])
+		log_verbose("stacks: %llu hold frames by frame pointer, plausible but not proven",
+			    (unsigned long long)stats[STAT_WALK_FP]);
 }
