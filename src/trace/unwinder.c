@@ -15,8 +15,8 @@
 #include "trace/unwind_objects.h"
 
 #define MIN_HEADROOM_ROWS (512U << 10)
-#define ROWS_PER_BLOCK	  4 /* real code has 5 to 7: room for sparser */
-#define MIN_MAPPINGS	  (16U << 10)
+#define ROWS_PER_BLOCK	  4	/* real code has 5 to 7: room for sparser */
+#define MIN_MAPPINGS	  65536 /* 2 MiB: processes come and go, and places rest before reuse */
 #define MIN_OBJECTS	  (8U << 10)
 
 enum table_state {

@@ -9,8 +9,9 @@ import subprocess
 import time
 
 import pytest
-from conftest import (INCOMPLETE, DEADLINE, FAILURE, FINE, Tally, Victim, assert_truth, host_pid_below, memtally,
-                      need, rows_of, victim_path, wait_until)
+from conftest import (DEADLINE, FAILURE, FINE, INCOMPLETE, Tally, Victim, assert_truth,
+                      host_pid_below, losses_of, memtally, need, rows_of, victim_path,
+                      wait_until)
 
 ENDINGS = [signal.SIGINT, signal.SIGTERM]
 
@@ -470,7 +471,11 @@ def test_all(victim, tally):
     for pid, truth in truths:
         assert_truth(t.last, truth, pid=pid)
     assert not any(r.pid == t.proc.pid for r in t.last.rows), "memtally counts itself"
-    assert t.status == FINE, t.error_text
+    # The victims are exact. What else runs on this machine may start a static program
+    # (late) or leave an allocator by longjmp (broken): said, and told by the status.
+    lost = {name for name, n in losses_of(t.last).items() if n}
+    assert lost <= {"probes_late", "calls_broken"}, losses_of(t.last)
+    assert t.status == (INCOMPLETE if lost else FINE), t.error_text
 
 
 # Containers
