@@ -15,6 +15,8 @@
 #include "abi.h"
 #include "unwind.bpf.h"
 
+#define EEXIST 17 /* linux/errno.h is not for BPF */
+
 char LICENSE[] SEC("license") = "GPL";
 
 const volatile struct cfg cfg;
@@ -93,14 +95,17 @@ static __always_inline __u64 proc_new_key(__u32 tgid)
 	return (bpf_ktime_get_ns() >> 16) << 32 | tgid;
 }
 
-static __always_inline int proc_add(__u32 tgid, __u64 key)
+/* 0; -EEXIST with BPF_NOEXIST; else a negative errno, counted. */
+static __always_inline long proc_put(__u32 tgid, __u64 key, __u64 flags)
 {
 	struct proc p = {.key = key};
 	struct event ev;
+	long err = bpf_map_update_elem(&procs, &tgid, &p, flags);
 
-	if (bpf_map_update_elem(&procs, &tgid, &p, BPF_ANY)) {
-		count(STAT_PROCS_FULL);
-		return -1;
+	if (err) {
+		if (err != -EEXIST)
+			count(STAT_PROCS_FULL);
+		return err;
 	}
 	event_fill(&ev, EVENT_PROC, key);
 	ev.tid = tgid;
@@ -109,16 +114,28 @@ static __always_inline int proc_add(__u32 tgid, __u64 key)
 	return 0;
 }
 
+static __always_inline void proc_add(__u32 tgid, __u64 key)
+{
+	proc_put(tgid, key, BPF_ANY);
+}
+
+/* Two threads may come here at once: both get the key of the first one. */
 static __always_inline __u64 proc_adopt(__u32 tgid)
 {
+	struct proc *p;
 	__u64 key;
+	long err;
 
 	if (cfg.scope == SCOPE_PIDS || !tgid || tgid == cfg.self_tgid)
 		return 0;
 	if (cfg.scope == SCOPE_CGROUP && bpf_current_task_under_cgroup(&cgroups, 0) != 1)
 		return 0;
 	key = proc_new_key(tgid);
-	return proc_add(tgid, key) ? 0 : key;
+	err = proc_put(tgid, key, BPF_NOEXIST);
+	if (err != -EEXIST)
+		return err ? 0 : key;
+	p = bpf_map_lookup_elem(&procs, &tgid);
+	return p ? p->key : 0;
 }
 
 /* Key of the running process if it is wanted, else 0. The first check of every program. */

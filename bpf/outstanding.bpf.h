@@ -14,8 +14,6 @@
 
 #include "common.bpf.h"
 
-#define EEXIST 17
-
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536); /* sized before load */
