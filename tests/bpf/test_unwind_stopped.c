@@ -17,9 +17,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "eu_stack.h"
 #include "harness.h"
 
-#define MAX_FRAMES 300
+#define MAX_THREADS 16
 
 static char victims[PATH_MAX];
 static char preload[PATH_MAX + 32];
@@ -29,52 +30,13 @@ struct comparison {
 	unsigned int wanted, equal, different;
 };
 
-static bool is_stopped(pid_t pid, pid_t tid)
-{
-	_cleanup_free_ char *text = NULL;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, tid);
-	return !read_file(path, &text, NULL) && strrchr(text, ')') && strrchr(text, ')')[2] == 'T';
-}
-
-/* Frames of one thread from eu-stack's "TID 12:\n#0  0x00007f... name\n...". */
-static size_t eu_stack(pid_t pid, pid_t tid, uint64_t *pcs)
-{
-	char command[64], line[1024];
-	bool ours = false;
-	size_t n = 0;
-	FILE *f;
-
-	snprintf(command, sizeof(command), "eu-stack -n %d -p %d 2>/dev/null", MAX_FRAMES, pid);
-	f = popen(command, "r");
-	assert_non_null(f);
-	while (fgets(line, sizeof(line), f)) {
-		const char *hex = strstr(line, "0x");
-
-		if (!strncmp(line, "TID ", 4))
-			ours = strtol(line + 4, NULL, 10) == tid;
-		else if (ours && line[0] == '#' && hex && n < MAX_FRAMES)
-			pcs[n++] = strtoull(hex, NULL, 16);
-	}
-	pclose(f);
-	return n;
-}
-
-static void print_pcs(const char *who, const uint64_t *pcs, size_t n)
-{
-	printf("  %s:", who);
-	for (size_t i = 0; i < n; i++)
-		printf(" %lx", pcs[i]);
-	printf("\n");
-}
-
 static int compare(void *arg, const struct walk_record *rec)
 {
 	static const struct timespec ms = {.tv_nsec = 1000000};
 	const uint64_t *ours = (const uint64_t *)rec->pcs;
 	struct comparison *c = arg;
-	uint64_t theirs[MAX_FRAMES];
+	struct eu_thread threads[MAX_THREADS];
+	const struct eu_thread *theirs;
 	size_t n;
 
 	if (!rec->head.stopped)
@@ -88,13 +50,17 @@ static int compare(void *arg, const struct walk_record *rec)
 		kill(*c->pid, SIGKILL);
 		return 0;
 	}
-	n = eu_stack((pid_t)rec->head.pid, (pid_t)rec->head.tid, theirs);
-	if (n == rec->head.n && n > 1 && !memcmp(ours + 1, theirs + 1, (n - 1) * sizeof(*ours))) {
+	n = eu_stack((pid_t)rec->head.pid, threads, MAX_THREADS);
+	theirs = eu_stack_find(threads, n, (pid_t)rec->head.tid);
+	n = theirs ? theirs->n : 0;
+	if (n == rec->head.n && n > 1 &&
+	    !memcmp(ours + 1, theirs->pcs + 1, (n - 1) * sizeof(*ours))) {
 		c->equal++;
 	} else if (!c->different++) {
 		printf("  status %u flags %u\n", rec->head.status, rec->head.flags);
 		print_pcs("walk", ours, rec->head.n);
-		print_pcs("eu-stack", theirs, n);
+		if (theirs)
+			print_pcs("eu-stack", theirs->pcs, n);
 	}
 	kill(*c->pid, SIGCONT);
 	return 0;
@@ -114,10 +80,7 @@ static void check(char **argv, unsigned int every, unsigned int wanted)
 	};
 	struct comparison c = {.pid = &h.pid, .wanted = wanted};
 
-	if (access("/usr/bin/eu-stack", X_OK)) {
-		print_message("skipped: no eu-stack\n");
-		skip();
-	}
+	eu_stack_need();
 	h.arg = &c;
 	assert_int_equal(harness_start(&h), 0);
 	assert_int_equal(harness_run(&h), 0);

@@ -29,7 +29,7 @@ $(UNWIND_DIR)/unwind_%: tests/victims/unwind_%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(UNWIND_CFLAGS) -fomit-frame-pointer -o $@ $< -lpthread
 
-$(BUILD)/bpf/test_unwind_stopped: | $(UNWIND_BINS)
+$(addprefix $(BUILD)/bpf/,test_unwind_stopped test_unwind_threads): | $(UNWIND_BINS)
 
 # Without sanitizers: how soon a table follows its mapping is part of what is tested.
 UNWIND_OBJS := $(addprefix $(BUILD)/tests/bpf/,harness.o ground_truth.o) \
