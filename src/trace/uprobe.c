@@ -6,6 +6,7 @@
 #include <linux/bpf.h>
 #include <linux/perf_event.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -149,6 +150,7 @@ static void *close_all(void *arg)
 void uprobe_close_later(const int *fds, size_t n)
 {
 	struct closing *c = malloc(sizeof(*c) + n * sizeof(*fds));
+	sigset_t all, before;
 	pthread_t thread;
 	size_t i;
 
@@ -160,10 +162,14 @@ void uprobe_close_later(const int *fds, size_t n)
 	}
 	c->n = n;
 	memcpy(c->fds, fds, n * sizeof(*fds));
+	/* An interrupt must find the main thread, which may have its own way to take it. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (pthread_create(&thread, NULL, close_all, c))
 		close_all(c);
 	else
 		pthread_detach(thread);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 int uprobe_prog_load(const struct bpf_insn *insns, size_t n, int kind)
