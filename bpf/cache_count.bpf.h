@@ -87,6 +87,14 @@ static __always_inline void pending_file(struct inode___pc *host, struct pending
 	key->chunk = 0;
 }
 
+/* The dentry of a node in its inode's list. */
+static __always_inline struct dentry___pc *alias_dentry(struct hlist_node___pc *node)
+{
+	if (bpf_core_field_exists(struct dentry___alias, d_alias))
+		return (void *)node - bpf_core_field_offset(struct dentry___alias, d_alias);
+	return (void *)node - bpf_core_field_offset(struct dentry___pc, d_u);
+}
+
 /* Leaf first, up to the root, which is its own parent. */
 static __always_inline void path_fill(struct inode___pc *host, struct cache_path_event *e)
 {
@@ -97,7 +105,7 @@ static __always_inline void path_fill(struct inode___pc *host, struct cache_path
 	e->cut = 0;
 	if (!node)
 		return;
-	d = (void *)node - bpf_core_field_offset(struct dentry___pc, d_u);
+	d = alias_dentry(node);
 	for (int i = 0; i < PATH_DEPTH; i++) {
 		long n;
 

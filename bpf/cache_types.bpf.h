@@ -31,6 +31,11 @@ struct dentry___pc {
 	struct hlist_node___pc d_u;
 };
 
+/* The union d_u has no name any more (v7.2; v6.18 has it). */
+struct dentry___alias {
+	struct hlist_node___pc d_alias;
+};
+
 struct super_block___pc {
 	u32 s_dev;
 };
