@@ -3,6 +3,7 @@
 #   make            the tool: ./memtally (STATIC=1: ./memtally-static, needs no library)
 #   make demo       install what is missing, build, show the leaks of a bundled program
 #   make check      install what is missing, run every test
+#   make vmcheck    the end-to-end tests under other kernels, in virtual machines
 #   make lint format tidy bench fuzz bpf install clean
 #
 # DEPS=0 installs nothing; V=1 shows the commands; BPF_ARCH=arm64|x86 is what `make bpf`
@@ -201,7 +202,7 @@ demo-run: $(BIN) $(BUILD)/demo_leak
 	@echo 'demo: ./$(BIN) leak -- $(BUILD)/demo_leak' >&2
 	$(Q)tools/as_root.sh ./$(BIN) leak -- $(BUILD)/demo_leak
 
-CHECKS := unit compilers bpf e2e static lint
+CHECKS := unit compilers bpf e2e static lint $(if $(CI),vm)
 check:
 	$(Q)tools/deps.sh check
 	+$(Q)CHECK_MAKE='$(MAKE) --no-print-directory $(JOBS)' tools/check.sh $(BUILD) $(CHECKS)
@@ -239,6 +240,21 @@ STATIC_MISSING = $(call missing_archive,c bpf dw elf z lzma bz2 zstd popt jansso
 check-static:
 	+$(Q)$(if $(STATIC_MISSING),$(call skip,no $(STATIC_MISSING) here),\
 		$(MAKE) STATIC=1 BUILD=$(BUILD)-static && tools/static_check.sh ./memtally-static)
+
+# The same tests, the same binary, other kernels. SUITES=leak_truth,kmem: only these files;
+# VMJOBS: guests at a time. Each reason and the verifier's figures: tools/vm/check --help.
+KERNELS ?= 5.10 6.1 6.12 6.18 7.2
+VMJOBS ?= $(shell nproc)
+VMCHECK = tools/vm/check --jobs $(VMJOBS)
+.PHONY: vmcheck check-vm
+vmcheck: $(BIN) victims guest
+	$(Q)tools/deps.sh vm
+	$(Q)$(VMCHECK) $(if $(SUITES),--suites $(SUITES)) $(KERNELS)
+
+# The part of it for .ci/run: an old kernel and a new one. What cannot be had is a skip.
+check-vm: $(BIN) victims guest
+	$(Q)tools/deps.sh vm || true
+	$(Q)$(VMCHECK) --suites quick,features,verifier 6.1 7.2
 
 .PHONY: lint format tidy bench fuzz
 lint check-lint:

@@ -4,11 +4,17 @@
  *
  *	btf              yes  kernel types for CO-RE; needed by everything
  *	uprobe-session   no   entry and return in one program (v6.13, d920179b3d48)
+ *
+ * and what each command makes of it:
+ *
+ *	leak       probes       one perf event each (no uprobe-multi)
+ *	kmem       vmalloc      not here: no vmalloc-events
  */
 #include <errno.h>
 #include <jansson.h>
 
 #include "cmd.h"
+#include "methods.h"
 #include "trace/features.h"
 
 struct features_opts {
@@ -36,6 +42,23 @@ static const struct opts_spec features_spec = {
 	.config_size = sizeof(struct features_opts),
 };
 
+/* {"leak": {"probes": "one perf event each"}, ..}; a part that has no way here is null. */
+static json_t *methods_json(void)
+{
+	json_t *all = json_object(), *command;
+	struct method_choice c;
+
+	for (size_t i = 0; all && method_choice(i, &c); i++) {
+		command = json_object_get(all, c.command);
+		if (!command) {
+			command = json_object();
+			json_object_set_new(all, c.command, command);
+		}
+		json_object_set_new(command, c.part, c.text ? json_string(c.text) : json_null());
+	}
+	return all;
+}
+
 static int print_json(void)
 {
 	json_t *all = json_object();
@@ -45,11 +68,25 @@ static int print_json(void)
 		err = json_object_set_new(all, feature_name((enum feature)i),
 					  json_boolean(feature_has((enum feature)i)));
 	if (!err)
+		err = json_object_set_new(all, "methods", methods_json());
+	if (!err)
 		err = json_dumpf(all, stdout, JSON_PRESERVE_ORDER);
 	json_decref(all);
 	if (!err)
 		putchar('\n');
 	return err;
+}
+
+static void print_methods(void)
+{
+	struct method_choice c;
+
+	for (size_t i = 0; method_choice(i, &c); i++) {
+		printf("%-10s %-12s %s", c.command, c.part, c.text ? c.text : "not here");
+		if (c.lacked)
+			printf(c.text ? " (no %s)" : ": no %s", c.lacked);
+		putchar('\n');
+	}
 }
 
 static int run(const void *cfg)
@@ -61,6 +98,8 @@ static int run(const void *cfg)
 	for (int i = 0; i < FEATURE_COUNT; i++)
 		printf("%-18s %-4s %s\n", feature_name((enum feature)i),
 		       feature_has((enum feature)i) ? "yes" : "no", feature_about((enum feature)i));
+	putchar('\n');
+	print_methods();
 	return fflush(stdout) ? STATUS_FAILURE : STATUS_FINE;
 }
 

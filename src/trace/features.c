@@ -4,7 +4,10 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "trace/attach.h"
 #include "trace/uprobe.h"
@@ -38,6 +41,31 @@ static bool probe_find_vma(void)
 static bool probe_tracepoints(void)
 {
 	return tracepoint_id("sched", "sched_process_exec") > 0;
+}
+
+static bool probe_cache_events(void)
+{
+	return tracepoint_id("filemap", "mm_filemap_get_pages") > 0;
+}
+
+static bool probe_direct_events(void)
+{
+	return tracepoint_id("iomap", "iomap_dio_rw_begin") > 0;
+}
+
+static bool probe_vmalloc_events(void)
+{
+	return tracepoint_id("vmalloc", "alloc_vmap_area") > 0;
+}
+
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
+/* There is no descriptor -1, whatever else the kernel thinks of the call. */
+static bool probe_cachestat(void)
+{
+	return syscall(SYS_cachestat, -1, NULL, NULL, 0) && errno != ENOSYS;
 }
 
 /* All of them are tried in one go. */
@@ -100,6 +128,18 @@ static const struct {
 	[FEATURE_FIND_VMA] = {"find-vma",
 			      "whole stacks at once after exec and dlopen (v5.17, 7c7e3d31e785)",
 			      probe_find_vma},
+	[FEATURE_VMALLOC_EVENTS] = {"vmalloc-events",
+				    "kmem follows vmalloc (6.12 has them, 6.1 not)",
+				    probe_vmalloc_events},
+	[FEATURE_CACHE_EVENTS] = {"cache-events",
+				  "accesses to the page cache (6.12 has them, 6.1 not)",
+				  probe_cache_events},
+	[FEATURE_DIRECT_EVENTS] = {"direct-events", "direct I/O of files (6.12 has them, 6.1 not)",
+				   probe_direct_events},
+	[FEATURE_CACHESTAT] = {"cachestat",
+			       "dirty and evicted pages of files; else mincore (v6.5, "
+			       "cf264e1329fb)",
+			       probe_cachestat},
 };
 
 /* MEMTALLY_WITHOUT="NAME,NAME": as if the kernel had not these, to test what then happens. */

@@ -16,7 +16,7 @@ arch=$(dpkg --print-architecture)
 image=$cache/$arch/root.img
 
 # What the tests call; what is not installed here is not there either, and the tests say so.
-seeds="base-files bash coreutils util-linux mount procps kmod iproute2 busybox-static
+seeds="base-files bash dash coreutils util-linux mount procps kmod iproute2 busybox-static
 	debianutils diffutils findutils grep sed gawk tar gzip xz-utils file libc-bin
 	python3 python3-pytest binutils gcc libc6-dev elfutils bpftool sysctl
 	libbpf1 libelf1 libdw1 zlib1g libzydis4.0 libpopt0 libjansson4 libcmocka0
@@ -80,6 +80,7 @@ files()
 	find /etc/alternatives /etc/ld.so.c* /etc/passwd /etc/group /etc/nsswitch.conf \
 		/etc/localtime
 	find /bin /sbin /lib /lib32 /lib64 /libx32 -maxdepth 0 2>/dev/null || true
+	find /usr/bin/sh
 	find /usr/bin /usr/sbin -lname '/etc/alternatives/*'
 	find /usr/lib/python3 /usr/lib/python3.* -name '*.pyc' 2>/dev/null || true
 }
