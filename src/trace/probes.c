@@ -60,8 +60,7 @@ struct probes *probes_new(const struct probes_config *c)
 
 static void attached_detach(struct attached *a)
 {
-	for (size_t i = 0; i < a->n; i++)
-		close(a->fds[i]);
+	uprobe_close_all(a->fds, a->n);
 	free(a->fds);
 	a->fds = NULL;
 	a->n = a->cap = 0;

@@ -12,8 +12,8 @@
 struct bpf_object_skeleton;
 
 /* A constant must lie at the same place in both; for each one that user space sets. */
-#define SKELETON_SAME(name, constant)                                 \
-	_Static_assert(offsetof(struct name##_bpf__rodata, constant) ==     \
+#define SKELETON_SAME(name, constant)                                             \
+	_Static_assert(offsetof(struct name##_bpf__rodata, constant) ==           \
 			       offsetof(struct name##_old_bpf__rodata, constant), \
 		       #constant)
 

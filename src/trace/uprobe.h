@@ -84,6 +84,8 @@ void uprobe_perf_detach(struct uprobe_perf_link *link);
  * the caller. Probes may hit until then. Closes them itself where no thread can be made.
  */
 void uprobe_close_later(const int *fds, size_t n);
+/* Closes them and returns when it is done; in several threads, which wait at the same time. */
+void uprobe_close_all(const int *fds, size_t n);
 
 /* What was tried and worked, on an own function of this program. */
 struct uprobe_features {
