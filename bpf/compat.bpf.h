@@ -54,6 +54,28 @@ static __always_inline __u64 compat_arg(struct pt_regs *ctx, __u8 n)
 	}
 }
 
+struct task_struct___regs {
+	void *stack;
+} __attribute__((preserve_access_index));
+
+#define COMPAT_THREAD_SIZE 16384 /* x86-64, arm64 with pages of 4 or 16 KiB; no KASAN */
+
+/*
+ * The registers with which the running task entered the kernel, to be read by probe reads;
+ * the caller must know that it came from user space. bpf_task_pt_regs() (v5.15, dd6e10fbd9fb
+ * "bpf: Add bpf_task_pt_regs() helper"), or else where it looks: the end of the kernel stack.
+ */
+static __always_inline struct pt_regs *compat_task_regs(int has_task_btf)
+{
+	struct task_struct___regs *task;
+
+	if (has_task_btf && bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	task = (void *)bpf_get_current_task();
+	return (void *)(BPF_CORE_READ(task, stack) + COMPAT_THREAD_SIZE) -
+	       bpf_core_type_size(struct pt_regs);
+}
+
 /*
  * Where the stack pointer of a function's entry stands when its uretprobe fires: `ret`
  * has popped the return address on x86-64; arm64 keeps that in a register.

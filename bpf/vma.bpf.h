@@ -142,7 +142,7 @@ struct {
 } vma_scratches SEC(".maps");
 
 /* Up to vm_file, the last one of those used. */
-#define VMA_BYTES 128
+#define VMA_BYTES (bpf_core_field_offset(struct vm_area_struct___vma, vm_file) + 8)
 
 /* A field of a vm_area_struct copied to `words`. */
 #define VMA_WORD(words, field) \
