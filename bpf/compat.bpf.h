@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * compat.bpf.h - what differs between kernels and architectures, each behind one accessor.
+ *
+ * Most of it is settled when a program is loaded, by CO-RE and constants. Two things are
+ * refused even in code that never runs: a function as a helper's argument (before v5.13,
+ * 69c087ba6225 "bpf: Add bpf_for_each_map_elem() helper") and a pointer as an argument of a
+ * global function (before v5.12, e5069b9c23b3 "bpf: Support pointers in global func args").
+ * Objects that have them are built twice; x_old.bpf.o, with COMPAT_OLD, is for kernels
+ * before v5.13.
  */
 #ifndef COMPAT_BPF_H
 #define COMPAT_BPF_H
@@ -45,6 +52,28 @@ static __always_inline __u64 compat_arg(struct pt_regs *ctx, __u8 n)
 	default:
 		return 0;
 	}
+}
+
+struct task_struct___regs {
+	void *stack;
+} __attribute__((preserve_access_index));
+
+#define COMPAT_THREAD_SIZE 16384 /* x86-64, arm64 with pages of 4 or 16 KiB; no KASAN */
+
+/*
+ * The registers with which the running task entered the kernel, to be read by probe reads;
+ * the caller must know that it came from user space. bpf_task_pt_regs() (v5.15, dd6e10fbd9fb
+ * "bpf: Add bpf_task_pt_regs() helper"), or else where it looks: the end of the kernel stack.
+ */
+static __always_inline struct pt_regs *compat_task_regs(int has_task_btf)
+{
+	struct task_struct___regs *task;
+
+	if (has_task_btf && bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	task = (void *)bpf_get_current_task();
+	return (void *)(BPF_CORE_READ(task, stack) + COMPAT_THREAD_SIZE) -
+	       bpf_core_type_size(struct pt_regs);
 }
 
 /*

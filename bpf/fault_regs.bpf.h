@@ -22,13 +22,8 @@ static __always_inline __u64 fault_address(void *ctx)
 /* regs: kernel memory that holds the user registers as the task entered the kernel. */
 static __always_inline void fault_regs_entry(struct walk_regs *ret)
 {
-	struct pt_regs *regs;
+	struct pt_regs *regs = compat_task_regs(cfg.task_storage);
 
-	__builtin_memset(ret, 0, sizeof(*ret));
-	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs) ||
-	    !cfg.task_storage)
-		return;
-	regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	ret->pc = PT_REGS_IP_CORE(regs);
 	ret->sp = PT_REGS_SP_CORE(regs);
 	ret->fp = PT_REGS_FP_CORE(regs);

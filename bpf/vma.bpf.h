@@ -14,7 +14,11 @@
  *	3 arange_64			w[1..9]		w[10..19]
  *
  * Slot i covers (pivot[i-1], pivot[i]]; a pivot of 0 after the first says that slot i is
- * the last. Kernels before 6.1 have an rb-tree: there nothing is found.
+ * the last.
+ *
+ * Before v6.1 the mappings themselves are the nodes of an rb-tree. It is not made for readers
+ * without a lock, so that one may be led astray while the tree is balanced anew: the same
+ * check decides.
  */
 #ifndef VMA_BPF_H
 #define VMA_BPF_H
@@ -28,11 +32,12 @@
 #define MAGIC_HUGETLBFS	     0x958458f6
 #define SB_NOUSER_FLAG	     (1UL << 31) /* mounted by the kernel for itself only */
 
-#define VMA_COPY     32 /* words: more than the fields that are used span on any kernel */
-#define VMA_LEVELS   8
-#define MAPLE_LEAF   1
-#define MAPLE_RANGE  2
-#define MAPLE_ARANGE 3
+#define VMA_COPY      32 /* words: more than the fields that are used span on any kernel */
+#define VMA_LEVELS    8
+#define VMA_LEVELS_RB 48 /* more than 2 * log2(65530 mappings) */
+#define MAPLE_LEAF    1
+#define MAPLE_RANGE   2
+#define MAPLE_ARANGE  3
 
 #define VMA_TYPE __attribute__((preserve_access_index))
 
@@ -40,8 +45,18 @@ struct maple_tree___vma {
 	void *ma_root;
 } VMA_TYPE;
 
+/* before v6.1 */
+struct rb_node___vma {
+	struct rb_node___vma *rb_right, *rb_left;
+} VMA_TYPE;
+
+struct rb_root___vma {
+	struct rb_node___vma *rb_node;
+} VMA_TYPE;
+
 struct mm_struct___vma {
 	struct maple_tree___vma mm_mt;
+	struct rb_root___vma mm_rb;
 	unsigned long brk, start_brk, start_stack;
 } VMA_TYPE;
 
@@ -88,6 +103,7 @@ struct vm_area_struct___vma {
 	struct mm_struct___vma *vm_mm;
 	struct file___vma *vm_file;
 	void *vm_ops;
+	struct rb_node___vma vm_rb;
 } VMA_TYPE;
 
 /* v6.15 "mm: replace vm_lock and detached flag with a reference count" */
@@ -125,6 +141,14 @@ struct {
 	__type(value, struct vma_scratch);
 } vma_scratches SEC(".maps");
 
+/* Up to vm_file, the last one of those used. */
+#define VMA_BYTES (bpf_core_field_offset(struct vm_area_struct___vma, vm_file) + 8)
+
+/* A field of a vm_area_struct copied to `words`. */
+#define VMA_WORD(words, field) \
+	((words)[(bpf_core_field_offset(struct vm_area_struct___vma, field) / 8) & (VMA_COPY - 1)])
+#define VMA_FIELD(s, field) VMA_WORD((s)->copy, field)
+
 /* A field of the running process's mm_struct. */
 #define VMA_MM(mm, field) (cfg.task_storage ? (mm)->field : BPF_CORE_READ(mm, field))
 
@@ -159,17 +183,49 @@ __weak __noinline __u64 vma_step(__u64 e, __u64 addr)
 	return s->node[i & 31];
 }
 
-/* The mapping around addr as the tree has it, not checked; 0: none. */
-static __always_inline __u64 vma_search(struct mm_struct___vma *mm, __u64 addr)
+static __always_inline __u64 vma_of_node(struct rb_node___vma *n)
 {
-	__u64 e = (__u64)BPF_CORE_READ(mm, mm_mt.ma_root);
+	return n ? (__u64)n - bpf_core_field_offset(struct vm_area_struct___vma, vm_rb) : 0;
+}
+
+/* One level of the rb-tree: `vma` itself if it covers addr, else its child there, or 0. */
+__weak __noinline __u64 vma_step_rb(__u64 vma, __u64 addr)
+{
 	__u32 zero = 0;
 	struct vma_scratch *s = bpf_map_lookup_elem(&vma_scratches, &zero);
 
-	if (!s)
+	if (!s || !bpf_core_field_exists(struct mm_struct___vma, mm_rb) ||
+	    bpf_probe_read_kernel(s->node, VMA_BYTES, (void *)vma))
 		return 0;
-	s->low = 0;
-	s->high = ~0ULL;
+	if (addr < VMA_WORD(s->node, vm_start)) {
+		s->high = VMA_WORD(s->node, vm_start) - 1;
+		return vma_of_node((void *)VMA_WORD(s->node, vm_rb.rb_left));
+	}
+	if (addr >= VMA_WORD(s->node, vm_end)) {
+		s->low = VMA_WORD(s->node, vm_end);
+		return vma_of_node((void *)VMA_WORD(s->node, vm_rb.rb_right));
+	}
+	return vma;
+}
+
+static __always_inline __u64 vma_search_rb(struct mm_struct___vma *mm, __u64 addr)
+{
+	__u64 vma = vma_of_node(BPF_CORE_READ(mm, mm_rb.rb_node));
+
+	for (int level = 0; level < VMA_LEVELS_RB && vma; level++) {
+		__u64 next = vma_step_rb(vma, addr);
+
+		if (next == vma)
+			return vma;
+		vma = next;
+	}
+	return 0;
+}
+
+static __always_inline __u64 vma_search_maple(struct mm_struct___vma *mm, __u64 addr)
+{
+	__u64 e = (__u64)BPF_CORE_READ(mm, mm_mt.ma_root);
+
 	if ((e & 3) != 2 || e <= 4096)
 		return e; /* a single mapping needs no node */
 	for (int level = 0; level < VMA_LEVELS; level++) {
@@ -182,23 +238,28 @@ static __always_inline __u64 vma_search(struct mm_struct___vma *mm, __u64 addr)
 	return 0;
 }
 
+/* The mapping around addr as the tree has it, not checked; 0: none. */
+static __always_inline __u64 vma_search(struct mm_struct___vma *mm, __u64 addr)
+{
+	__u32 zero = 0;
+	struct vma_scratch *s = bpf_map_lookup_elem(&vma_scratches, &zero);
+
+	if (!s)
+		return 0;
+	s->low = 0;
+	s->high = ~0ULL;
+	if (bpf_core_field_exists(struct mm_struct___vma, mm_mt))
+		return vma_search_maple(mm, addr);
+	return bpf_core_field_exists(struct mm_struct___vma, mm_rb) ? vma_search_rb(mm, addr) : 0;
+}
+
 /* With task storage there are typed pointers, which are read without a helper. */
 static __always_inline struct mm_struct___vma *vma_mm(void)
 {
-	if (!bpf_core_field_exists(struct mm_struct___vma, mm_mt))
-		return 0;
 	return cfg.task_storage
 		       ? ((struct task_struct___vma *)bpf_get_current_task_btf())->mm
 		       : BPF_CORE_READ((struct task_struct___vma *)bpf_get_current_task(), mm);
 }
-
-/* Up to vm_file, the last one of those used. */
-#define VMA_BYTES 128
-
-/* A field of the copied vm_area_struct. */
-#define VMA_FIELD(s, field)                                                          \
-	((s)->copy[(bpf_core_field_offset(struct vm_area_struct___vma, field) / 8) & \
-		   (VMA_COPY - 1)])
 
 /* Copies what may be a mapping and checks that it is one of mm around address. */
 static __always_inline int vma_copy(struct vma_scratch *s, __u64 vma, __u64 mm, __u64 address)

@@ -20,6 +20,8 @@
 #define TRACE_UPROBE_SESSION 57
 #define UPROBE_MULTI_RETURN  1u
 
+#define CLOSERS 16 /* threads */
+
 #define UPROBE_PMU "/sys/bus/event_source/devices/uprobe/"
 
 /* union bpf_attr, BPF_LINK_CREATE for these attach types; 64 bytes, as the kernel has it. */
@@ -110,10 +112,9 @@ int uprobe_perf_attach(int prog_fd, const struct uprobe_perf *p, struct uprobe_p
 
 	if (perf_fd < 0)
 		return perf_fd;
-	link_fd = bpf_link_create(prog_fd, perf_fd, BPF_PERF_EVENT, &opts);
-	if (link_fd < 0 && p->cookie)
-		return -errno;
-	if (link_fd < 0 && ioctl(perf_fd, PERF_EVENT_IOC_SET_BPF, prog_fd))
+	if (p->cookie)
+		link_fd = bpf_link_create(prog_fd, perf_fd, BPF_PERF_EVENT, &opts);
+	if (p->cookie ? link_fd < 0 : ioctl(perf_fd, PERF_EVENT_IOC_SET_BPF, prog_fd))
 		return -errno;
 	if (!p->on_exec && ioctl(perf_fd, PERF_EVENT_IOC_ENABLE, 0))
 		return -errno;
@@ -147,29 +148,49 @@ static void *close_all(void *arg)
 	return NULL;
 }
 
-void uprobe_close_later(const int *fds, size_t n)
+/* Starts a thread that closes fds; false: they are closed already, there is no thread. */
+static bool closer_start(const int *fds, size_t n, pthread_t *ret)
 {
 	struct closing *c = malloc(sizeof(*c) + n * sizeof(*fds));
 	sigset_t all, before;
-	pthread_t thread;
+	bool started;
 	size_t i;
 
 	if (!c) {
 		for (i = 0; i < n; i++)
 			if (fds[i] >= 0)
 				close(fds[i]);
-		return;
+		return false;
 	}
 	c->n = n;
 	memcpy(c->fds, fds, n * sizeof(*fds));
 	/* An interrupt must find the main thread, which may have its own way to take it. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&thread, NULL, close_all, c))
-		close_all(c);
-	else
-		pthread_detach(thread);
+	started = !pthread_create(ret, NULL, close_all, c);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!started)
+		close_all(c);
+	return started;
+}
+
+void uprobe_close_later(const int *fds, size_t n)
+{
+	pthread_t thread;
+
+	if (closer_start(fds, n, &thread))
+		pthread_detach(thread);
+}
+
+void uprobe_close_all(const int *fds, size_t n)
+{
+	size_t share = (n + CLOSERS - 1) / CLOSERS, n_threads = 0;
+	pthread_t threads[CLOSERS];
+
+	for (size_t i = 0; i < n; i += share)
+		n_threads += closer_start(fds + i, MIN(share, n - i), &threads[n_threads]);
+	for (size_t i = 0; i < n_threads; i++)
+		pthread_join(threads[i], NULL);
 }
 
 int uprobe_prog_load(const struct bpf_insn *insns, size_t n, int kind)

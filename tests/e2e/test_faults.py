@@ -196,7 +196,14 @@ def test_fork_copies_in_the_child_and_reuses_in_the_parent(trace):
     # Parent: first touch and reuse; child: the copies.
     assert [c for c in counts if c[0] == "first touch" and 2000 <= c[1] <= 2010], counts
     assert [c for c in counts if c[0] == "copy-on-write copy" and 2000 <= c[1] <= 2010], counts
-    assert [c for c in counts if c[0] == "copy-on-write reuse" and 2000 <= c[1] <= 2010], counts
+    # Before v5.18 the kernel copies, for the parent too, a page that still waits to be put on an
+    # LRU list, where every CPU has 15 of them at most ("mm: optimize do_wp_page() for fresh pages in local LRU pagevecs").
+    parent = max((r for r in f.of("process") if r["top_cause"] == "copy-on-write reuse"),
+                 key=lambda r: r["minor"])
+    copied = sum(r["minor"] for r in f.of("process") if r["pid"] == parent["pid"]
+                 and r["top_cause"] == "copy-on-write copy")
+    assert parent["minor"] >= 2000 - 15 * os.cpu_count(), counts
+    assert 2000 <= parent["minor"] + copied <= 2010, counts
     assert len({r["pid"] for r in f.of("process")}) == 2
 
 

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import (DEADLINE, FAILURE, FINE, INCOMPLETE, Tally, Victim, assert_truth,
+from conftest import (DEADLINE, FAILURE, FINE, INCOMPLETE, Tally, Victim, assert_stacks_complete, assert_truth,
                       host_pid_below, losses_of, memtally, need, rows_of, victim_path,
                       wait_until)
 
@@ -544,8 +544,14 @@ def test_deleted_program(victim, tally, tmp_path):
 
 # Older kernels: the same numbers by other ways
 
+# What kernels 5.10 and 5.14 lack.
+V5_10 = "task-storage,callbacks,uprobe-cookie,uprobe-multi,uprobe-multi-pid,uprobe-session,find-vma"
+V5_14 = "uprobe-cookie,uprobe-multi,uprobe-multi-pid,uprobe-session,find-vma"
+
+
 @pytest.mark.parametrize("without", ["uprobe-multi", "uprobe-multi-pid", "task-storage",
-                                     "uprobe-multi,task-storage"])
+                                     "uprobe-multi,task-storage", "uprobe-cookie", "callbacks",
+                                     V5_14, V5_10])
 def test_without_feature(victim, tally, without):
     """Threads and nested calls, as a kernel without these features would be traced."""
     v = victim("threads-o2")
@@ -553,13 +559,27 @@ def test_without_feature(victim, tally, without):
     truth = v.run()
     t.stop()
     assert_truth(t.last, truth)
-    assert t.start["method"] == ("uprobe-perf" if "uprobe" in without else "uprobe-multi")
+    has = json.loads(memtally("--json", command="features").stdout)
+    multi = "uprobe" not in without and has["uprobe-multi"] and has["uprobe-multi-pid"]
+    assert t.start["method"] == ("uprobe-multi" if multi else "uprobe-perf")
     t.assert_clean()
 
 
-def test_without_cookies(victim):
+@pytest.mark.parametrize("name", ["eleven-o2", "cpp-o2", "realloc-o2"])
+def test_as_on_v5_10(victim, tally, name):
+    """Every kind of allocator function, told apart by name."""
+    v = victim(name)
+    t = tally("-p", v.pid, env={**os.environ, "MEMTALLY_WITHOUT": V5_10}).started()
+    truth = v.run()
+    t.stop()
+    assert_truth(t.last, truth)
+    assert_stacks_complete(t.last, truth)
+    t.assert_clean()
+
+
+def test_without_cookies_and_names(victim):
     v = victim("threads-o2")
     run = memtally("-p", v.pid, "--duration", "1",
-                   env={**os.environ, "MEMTALLY_WITHOUT": "uprobe-cookie"})
+                   env={**os.environ, "MEMTALLY_WITHOUT": "uprobe-cookie,uprobe-name"})
     assert run.returncode == FAILURE
     assert "cookies" in run.stderr.decode() and len(run.stderr.splitlines()) == 1

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -191,8 +192,11 @@ static void case_populate(void)
 	char *p = map(pages * PAGE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1);
 
 	p = anon();
-	if (madvise(p, (size_t)(pages * PAGE), MADV_POPULATE_WRITE))
-		_exit(73);
+	if (madvise(p, (size_t)(pages * PAGE), MADV_POPULATE_WRITE)) { /* since v5.14 */
+		if (errno != EINVAL)
+			_exit(73);
+		map(pages * PAGE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1);
+	}
 	p = anon();
 	if (mlock(p, (size_t)(pages * PAGE)))
 		_exit(74);
@@ -347,39 +351,42 @@ static void case_hugetlb(void)
 		((volatile char *)p)[i * HUGE] = 1;
 }
 
+enum with { WITH_FILE = 1, WITH_THP };
+
 static const struct {
 	const char *name;
 	void (*run)(void);
+	int with;
 } cases[] = {
-	{"anon", case_anon},
-	{"zero", case_zero},
-	{"heap", case_heap},
-	{"stack", case_stack},
-	{"thread-stack", case_thread_stack},
-	{"file-cold", case_file_cold},
-	{"file-warm", case_file_warm},
-	{"file-cow", case_file_cow},
-	{"mkwrite", case_mkwrite},
-	{"fork-cow", case_fork_cow},
-	{"shm", case_shm},
-	{"thp", case_thp},
-	{"populate", case_populate},
-	{"process-vm", case_process_vm},
-	{"kernel-read", case_kernel_read},
-	{"bad", case_bad},
-	{"threads", case_threads},
-	{"storm", case_storm},
-	{"uffd", case_uffd},
-	{"hugetlb", case_hugetlb},
+	{"anon", case_anon, 0},
+	{"zero", case_zero, 0},
+	{"heap", case_heap, 0},
+	{"stack", case_stack, 0},
+	{"thread-stack", case_thread_stack, 0},
+	{"file-cold", case_file_cold, WITH_FILE},
+	{"file-warm", case_file_warm, WITH_FILE},
+	{"file-cow", case_file_cow, WITH_FILE},
+	{"mkwrite", case_mkwrite, WITH_FILE},
+	{"fork-cow", case_fork_cow, 0},
+	{"shm", case_shm, 0},
+	{"thp", case_thp, WITH_THP},
+	{"populate", case_populate, 0},
+	{"process-vm", case_process_vm, 0},
+	{"kernel-read", case_kernel_read, 0},
+	{"bad", case_bad, WITH_FILE},
+	{"threads", case_threads, 0},
+	{"storm", case_storm, 0},
+	{"uffd", case_uffd, 0},
+	{"hugetlb", case_hugetlb, 0},
 };
+
+#define N_CASES (sizeof(cases) / sizeof(cases[0]))
 
 /* A file of `pages` whole pages. */
 static void make_file(const char *path)
 {
 	static char block[PAGE];
 
-	if (!path)
-		return;
 	file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	memset(block, 'x', sizeof(block));
 	for (long i = 0; i < pages; i++)
@@ -399,17 +406,24 @@ static long cpu_ns(void)
 int main(int argc, char **argv)
 {
 	const char *name;
+	size_t i = 0;
 	long start;
 
 	victim_init(argc, argv);
 	pages = victim_option("pages", 2000);
 	name = victim_text("case");
-	make_file(victim_text("file"));
+	while (name && i < N_CASES && strcmp(cases[i].name, name))
+		i++;
+	if (!name || i == N_CASES)
+		_exit(83);
+	if (cases[i].with == WITH_FILE)
+		make_file(victim_text("file"));
+	/* Whatever the machine's default is, only one case gets huge pages. */
+	if (cases[i].with != WITH_THP)
+		prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	victim_go();
 	start = cpu_ns();
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		if (name && strcmp(cases[i].name, name) == 0)
-			cases[i].run();
+	cases[i].run();
 	victim_note("cpu_ns", cpu_ns() - start);
 	victim_note("pages", pages);
 	return victim_ready();
