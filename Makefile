@@ -69,7 +69,9 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v2 -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Wer
 	-Iinclude -Ivmlinux -Ibpf $(MULTIARCH:%=-idirafter /usr/include/%)
 
 BPF_SRCS := $(wildcard bpf/*.bpf.c)
-SKELS := $(BPF_SRCS:bpf/%.bpf.c=$(BUILD)/%.skel.h)
+# Built once more for kernels before v5.13 (bpf/compat.bpf.h): x_old.skel.h
+OLD := leak faults
+SKELS := $(BPF_SRCS:bpf/%.bpf.c=$(BUILD)/%.skel.h) $(OLD:%=$(BUILD)/%_old.skel.h)
 ROOM_SRCS := $(wildcard src/*/*.c)
 SRCS := $(wildcard src/*.c) $(ROOM_SRCS)
 OBJS := $(SRCS:%.c=$(BUILD)/%.o)
@@ -95,6 +97,9 @@ define bpf_object
 endef
 
 $(BUILD)/%.bpf.o: bpf/%.bpf.c
+	$(bpf_object)
+$(OLD:%=$(BUILD)/%_old.bpf.o): BPF_CFLAGS += -DCOMPAT_OLD
+$(OLD:%=$(BUILD)/%_old.bpf.o): $(BUILD)/%_old.bpf.o: bpf/%.bpf.c
 	$(bpf_object)
 
 # Bits are taken with their value before: atomic fetch_and is in v3 (v5.12, 5ca419f2864a).

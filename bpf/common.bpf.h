@@ -172,8 +172,19 @@ struct thread {
 	__u32 pad;
 	__u64 tramp, tramp_of;	  /* uretprobe trampoline of the process image tramp_of */
 	struct stack_event stack; /* result of stack_take() */
-	struct walk walk;	  /* its scratch */
+#ifndef COMPAT_OLD
+	struct walk walk; /* its scratch */
+#endif
 };
+
+static __always_inline struct walk *thread_walk(struct thread *t)
+{
+#ifdef COMPAT_OLD
+	return walk_of_cpu();
+#else
+	return &t->walk;
+#endif
+}
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -319,15 +330,18 @@ static __always_inline __u64 stack_take(struct pt_regs *ctx, struct thread *t, _
 	__u32 tgid = proc_key;
 	struct unwind_slice *slice =
 		unwind_cfg.mode == UNWIND_DWARF ? bpf_map_lookup_elem(&slices, &tgid) : NULL;
+	struct walk *w = thread_walk(t);
 
-	walk_start(&t->walk, ctx, slice, how->where == TAKE_AT_RETURN);
+	if (!w)
+		return 0; /* never, but the verifier can't know */
+	walk_start(w, ctx, slice, how->where == TAKE_AT_RETURN);
 	if (t->tramp_of == proc_key)
-		t->walk.tramp = t->tramp;
+		w->tramp = t->tramp;
 	if (how->where == TAKE_AT_RET_SITE)
-		walk_leave(&t->walk);
-	stack_walk(&t->walk, &t->stack, proc_key, how->kind);
-	if (t->walk.tramp && t->walk.tramp != WALK_TRAMP_UNKNOWN) {
-		t->tramp = t->walk.tramp;
+		walk_leave(w);
+	stack_walk(w, &t->stack, proc_key, how->kind);
+	if (w->tramp && w->tramp != WALK_TRAMP_UNKNOWN) {
+		t->tramp = w->tramp;
 		t->tramp_of = proc_key;
 	}
 	return t->stack.site;

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * compat.bpf.h - what differs between kernels and architectures, each behind one accessor.
+ *
+ * Most of it is settled when a program is loaded, by CO-RE and constants. Two things are
+ * refused even in code that never runs: a function as a helper's argument (before v5.13,
+ * 69c087ba6225 "bpf: Add bpf_for_each_map_elem() helper") and a pointer as an argument of a
+ * global function (before v5.12, e5069b9c23b3 "bpf: Support pointers in global func args").
+ * Objects that have them are built twice; x_old.bpf.o, with COMPAT_OLD, is for kernels
+ * before v5.13.
  */
 #ifndef COMPAT_BPF_H
 #define COMPAT_BPF_H

@@ -7,7 +7,8 @@
  *            realloc takes its old block out of the table (not out of the totals): once the
  *            allocator has given the address back, another thread may record it anew before
  *            we see the result. If realloc fails the block is put back.
- *   return   decide by the result; take the stack; record.
+ *   return   of the call that was noted, which its stack pointer tells (the cookie of the
+ *            return's own probe says no more): decide by the result; take the stack; record.
  *
  * Mappings (mmap, munmap, mremap) are ranges that can be cut anywhere: user space keeps
  * them, fed by the ring in order. munmap and mremap are told before the kernel acts, for
@@ -15,6 +16,7 @@
  */
 #define WALK_WINDOW 1024 /* of user stack read at once, into the thread's state */
 #include "outstanding.bpf.h"
+#include "probe_name.bpf.h"
 #include "procs.bpf.h"
 #include "alloc_spec.h"
 
@@ -166,17 +168,19 @@ static __always_inline void call_begin(struct pt_regs *ctx, struct thread *t, __
 SEC("uprobe")
 int leak_enter(struct pt_regs *ctx)
 {
-	__u64 cookie = bpf_get_attach_cookie(ctx);
-	struct alloc_spec spec = alloc_spec_unpack(cookie);
 	__u64 proc_key = task_wanted();
+	struct alloc_spec spec;
 	struct thread *t;
+	__u64 cookie;
 
 	if (!proc_key)
 		return 0;
 	count(STAT_CALLS);
+	cookie = probe_cookie(ctx);
+	spec = alloc_spec_unpack(cookie);
 	if (spec.op == ALLOC_OP_FREE) {
 		on_free(ctx, proc_key, &spec);
-	} else {
+	} else if (cookie) {
 		t = thread_get();
 		if (t)
 			call_begin(ctx, t, proc_key, cookie);
@@ -318,17 +322,15 @@ static __always_inline void call_end(struct pt_regs *ctx, struct thread *t, stru
 
 static __always_inline int leave(struct pt_regs *ctx, __u8 where)
 {
-	__u64 cookie = bpf_get_attach_cookie(ctx);
 	struct thread *t = thread_find();
 	struct result r = {
-		.spec = alloc_spec_unpack(cookie),
 		.rc = CTX_LOAD(PT_REGS_RC(ctx)),
 		.where = where,
 	};
 
-	if (!t || t->call.sp != compat_entry_sp(ctx, where == TAKE_AT_RETURN) ||
-	    (t->call.cookie >> 32) != (cookie >> 32))
+	if (!t || t->call.sp != compat_entry_sp(ctx, where == TAKE_AT_RETURN))
 		return 0; /* nested, or begun before we came */
+	r.spec = alloc_spec_unpack(t->call.cookie);
 	r.proc_key = t->call.proc_key;
 	call_end(ctx, t, &r);
 	t->call.sp = 0;

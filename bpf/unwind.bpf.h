@@ -96,10 +96,31 @@ NO_PRIVATE_STACK_ARRAY(unwind_no_tail);
 #define WALK_MAX_URETPROBES 64 /* MAX_URETPROBE_DEPTH of the kernel */
 
 struct walk;
+#ifdef COMPAT_OLD
+static __always_inline struct walk *walk_of_cpu(void);
+#define WALK_OF_CPU() walk_of_cpu()
+#endif
 static __always_inline __u64 walk_untramp(struct walk *w);
 static __always_inline int walk_find_vma(struct walk *w, __u64 pc);
 
 #include "unwind_step.bpf.h"
+
+#ifdef COMPAT_OLD
+/* Nothing of ours interrupts a walk there: uprobes are not preemptible before v6.0. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct walk);
+} walks SEC(".maps");
+
+static __always_inline struct walk *walk_of_cpu(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&walks, &zero);
+}
+#endif
 
 /*
  * A uretprobe replaces the return address on the stack by its trampoline; the kernel

@@ -244,18 +244,13 @@ static inline __attribute__((always_inline)) int walk_locate(struct walk *w, __u
 
 /*
  * From the frame in *w to its caller: WALK_MORE, or the final enum walk_status. w->cur
- * becomes the address to report for this frame, also with a final status. Global in
- * BPF, that is verified once, on its own (for any argument, hence the test); inlined
- * into the loop it exceeds the verifier's million instructions.
+ * becomes the address to report for this frame, also with a final status.
  */
-WALK_STEP int walk_step(struct walk *w)
+static inline __attribute__((always_inline)) int walk_step_any(struct walk *w)
 {
+	__u64 pc = w->pc - w->is_ra;
 	const struct unwind_rule *r;
-	__u64 pc;
 
-	if (!w)
-		return WALK_FAULT;
-	pc = w->pc - w->is_ra;
 	w->cur = w->pc;
 	if (w->entry)
 		return walk_leave_entry(w);
@@ -275,6 +270,26 @@ WALK_STEP int walk_step(struct walk *w)
 		return walk_leave_signal(w);
 	return walk_leave_by_rule(w, r, pc);
 }
+
+/*
+ * The same as a function. Global in BPF, that is verified once, on its own (for any
+ * argument, hence the test); inlined into the loop it exceeds the verifier's million
+ * instructions. Where such functions take no pointer the state has one place.
+ */
+#ifdef WALK_OF_CPU
+WALK_STEP int walk_step_of_cpu(void)
+{
+	struct walk *w = WALK_OF_CPU();
+
+	return w ? walk_step_any(w) : WALK_FAULT;
+}
+#define walk_step(w) walk_step_of_cpu()
+#else
+WALK_STEP int walk_step(struct walk *w)
+{
+	return w ? walk_step_any(w) : WALK_FAULT;
+}
+#endif
 
 /*
  * walk_step() without the call for the plain case of frame pointers, which costs less

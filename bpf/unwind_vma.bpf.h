@@ -9,9 +9,7 @@
  * bpf_find_vma"), and the file there by its inode. Never on the ordinary path: a look-up
  * costs as much as two frames.
  *
- * Kernels before v5.13 (69c087ba6225 "bpf: Add bpf_for_each_map_elem() helper") refuse an
- * object with a callback even where it is dead code: for them a build with
- * UNWIND_NO_FIND_VMA.
+ * With COMPAT_OLD or UNWIND_NO_FIND_VMA it is left out.
  */
 #ifndef MEMTALLY_UNWIND_VMA_BPF_H
 #define MEMTALLY_UNWIND_VMA_BPF_H
@@ -27,7 +25,7 @@ struct {
 	__type(value, struct unwind_object);
 } unwind_objects SEC(".maps");
 
-#ifndef UNWIND_NO_FIND_VMA
+#if !defined(UNWIND_NO_FIND_VMA) && !defined(COMPAT_OLD)
 struct walk_vma {
 	__u64 start, len, offset, size;
 	__u64 file; /* 0: not of a file */

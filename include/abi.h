@@ -29,7 +29,13 @@ struct cfg {
 	__u32 trace_calls;  /* one record per call */
 	__u32 task_storage; /* kernel has task storage; else a hash by thread */
 	__u32 raws;	    /* stacks that user space may be asked to finish; 0: none */
-	__u32 pad;
+	__u32 probe_names;  /* probes have no cookies, but names: struct probe_name */
+};
+
+/* What a perf uprobe was opened with. */
+struct probe_name {
+	char path[32]; /* padded with zeros */
+	__u64 offset;
 };
 
 /* Counters, one slot per CPU each. STAT_LOSS_FIRST on: losses, reported when not zero. */
@@ -55,6 +61,7 @@ enum stat_id {
 	STAT_FREES_MISSED, /* address handed out again while outstanding; repaired */
 	STAT_RESULT_FAULT, /* result pointer not readable */
 	STAT_PROCS_FULL,   /* no room for a process */
+	STAT_PROBE_NAME,   /* a hit whose probe could not be told: call not recorded */
 	STAT_COUNT,
 };
 
@@ -133,6 +140,7 @@ struct stack_event {
 #define STACK_EVENT_HEADER 56u
 
 _Static_assert(sizeof(struct cfg) == 72, "cfg");
+_Static_assert(sizeof(struct probe_name) == 40, "probe_name");
 _Static_assert(sizeof(struct block_key) == 16, "block_key");
 _Static_assert(sizeof(struct block_value) == 24, "block_value");
 _Static_assert(sizeof(struct site) == 56, "site");

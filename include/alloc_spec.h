@@ -29,8 +29,6 @@ enum alloc_kind { ALLOC_KIND_MALLOC, ALLOC_KIND_MMAP, ALLOC_KIND_CUSTOM };
 enum alloc_flags {
 	/* May throw: no uretprobe, an unwinder in the target dies on its trampoline. */
 	ALLOC_FLAG_THROWS = 1,
-	/* This cookie sits on a `ret` instruction of the function, in place of a uretprobe. */
-	ALLOC_FLAG_RET_SITE = 2,
 };
 
 /* Arguments are numbered from 1 as the ABI passes them; 0 means none. */

@@ -7,9 +7,11 @@
 
 #include "faults.h"
 #include "faults.skel.h"
+#include "faults_old.skel.h"
 #include "lib/log.h"
 #include "trace/collect.h"
 #include "trace/features.h"
+#include "trace/skeleton.h"
 
 #define PROCS_EVERY 32768
 #define RSS_PAGES   (1u << 20) /* of the table of resident pages, before sampling */
@@ -136,13 +138,30 @@ static void note_maps(struct faults *f)
 		collect_map_bytes(bpf_map__fd(m));
 }
 
+SKELETON_SAME(faults, cfg);
+SKELETON_SAME(faults, fault_cfg);
+SKELETON_SAME(faults, unwind_cfg);
+
+static int open_bpf(struct faults *f)
+{
+	size_t old_size;
+	const void *old = faults_old_bpf__elf_bytes(&old_size);
+
+	f->bpf = calloc(1, sizeof(*f->bpf));
+	if (!f->bpf || faults_bpf__create_skeleton(f->bpf))
+		return -ENOMEM;
+	return skeleton_open(f->bpf->skeleton, old, old_size);
+}
+
 int faults_load(struct faults *f)
 {
 	int err;
 
-	f->bpf = faults_bpf__open();
-	if (!f->bpf)
-		return -errno;
+	err = open_bpf(f);
+	if (err) {
+		log_error("cannot open the BPF programs: %s", errno_name(err));
+		return err;
+	}
 	configure(f);
 	faults_select(f);
 	err = size_maps(f);

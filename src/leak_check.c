@@ -11,14 +11,15 @@
 /* What nothing works without, and how to say that it is missing. */
 int leak_check_kernel(void)
 {
-	static const struct {
+	const struct {
 		enum feature feature;
 		const char *missing;
 	} needs[] = {
 		{FEATURE_BTF,
 		 "BTF type information (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF)"},
 		{FEATURE_RINGBUF, "BPF ring buffer (v5.8 or newer)"},
-		{FEATURE_COOKIE, "cookies of uprobes (v5.15 or newer)"},
+		{feature_has(FEATURE_COOKIE) ? FEATURE_COOKIE : FEATURE_PROBE_NAME,
+		 "cookies of uprobes (v5.15 or newer), nor a record of which one was hit"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {

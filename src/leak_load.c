@@ -9,12 +9,14 @@
 #include <sys/stat.h>
 
 #include "leak.h"
+#include "leak_old.skel.h"
 #include "raw_stack.h"
 #include "lib/log.h"
 #include "trace/attach.h"
 #include "trace/collect.h"
 #include "trace/features.h"
 #include "trace/sampling.h"
+#include "trace/skeleton.h"
 #include "trace/unwind_objects.h"
 
 #define DEFAULT_BLOCKS (2u << 20)
@@ -147,22 +149,41 @@ static void sum_map_bytes(struct leak *l)
 		collect_map_bytes(bpf_map__fd(m));
 }
 
+SKELETON_SAME(leak, cfg);
+SKELETON_SAME(leak, unwind_cfg);
+SKELETON_SAME(leak, sample_weights);
+SKELETON_SAME(leak, sample_logs);
+
+static int open_bpf(struct leak *l)
+{
+	size_t old_size;
+	const void *old = leak_old_bpf__elf_bytes(&old_size);
+
+	l->bpf = calloc(1, sizeof(*l->bpf));
+	if (!l->bpf || leak_bpf__create_skeleton(l->bpf))
+		return -ENOMEM;
+	return skeleton_open(l->bpf->skeleton, old, old_size);
+}
+
 int leak_load(struct leak *l)
 {
 	struct probes_programs programs;
 	int err;
 
-	l->bpf = leak_bpf__open();
-	if (!l->bpf)
-		return -errno;
+	err = open_bpf(l);
+	if (err) {
+		log_error("cannot open the BPF programs: %s", errno_name(err));
+		return err;
+	}
 	configure(l->o, l->bpf);
 	programs = (struct probes_programs){l->bpf->progs.leak_enter, l->bpf->progs.leak_return,
-					    l->bpf->progs.leak_ret_site};
+					    l->bpf->progs.leak_ret_site, l->bpf->maps.probe_names};
 	bpf_program__set_autoload(l->bpf->progs.leak_exec, true);
 	bpf_program__set_autoload(l->bpf->progs.leak_newtask, l->o->common.follow);
 	err = size_maps(l);
 	if (!err)
 		err = probes_prepare(l->probes, &programs);
+	((struct cfg *)&l->bpf->rodata->cfg)->probe_names = probes_have_names(l->probes);
 	if (!err)
 		err = leak_bpf__load(l->bpf);
 	if (!err)

@@ -51,6 +51,17 @@ struct return_instance {
 
 struct uprobe_task {
 	struct return_instance *return_instances;
+	unsigned long vaddr; /* compat: of a uprobe_dispatch_data */
+};
+
+/* compat: which probe was hit, without cookies */
+struct trace_uprobe {
+	char *filename;
+	unsigned long offset;
+};
+
+struct uprobe_dispatch_data {
+	struct trace_uprobe *tu;
 };
 
 struct xol_area {

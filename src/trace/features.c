@@ -30,6 +30,24 @@ static bool probe_task_storage(void)
 	       libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_task_storage_get, NULL) == 1;
 }
 
+static bool probe_callbacks(void)
+{
+	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_for_each_map_elem, NULL) == 1;
+}
+
+/* What bpf/probe_name.bpf.h reads. */
+static bool probe_probe_name(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool ok = btf && !libbpf_get_error(btf);
+
+	if (!ok)
+		return false;
+	ok = btf__find_by_name_kind(btf, "uprobe_dispatch_data", BTF_KIND_STRUCT) > 0;
+	btf__free(btf);
+	return ok;
+}
+
 static bool probe_find_vma(void)
 {
 	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_find_vma, NULL) == 1;
@@ -83,8 +101,13 @@ static const struct {
 	[FEATURE_TASK_STORAGE] = {"task-storage",
 				  "state by thread; else a hash table (v5.12, a10787e6d58c)",
 				  probe_task_storage},
-	[FEATURE_COOKIE] = {"uprobe-cookie", "one program for all functions (v5.15, 82e6b1eee6a8)",
+	[FEATURE_CALLBACKS] = {"callbacks", "else objects built for older kernels (v5.13, 69c087ba6225)",
+			       probe_callbacks},
+	[FEATURE_COOKIE] = {"uprobe-cookie", "probes say what they are on (v5.15, 82e6b1eee6a8)",
 			    probe_cookie},
+	[FEATURE_PROBE_NAME] = {"uprobe-name",
+				"the same from the kernel's record of a hit (v3.14, b7e0bf341f6c)",
+				probe_probe_name},
 	[FEATURE_UPROBE_MULTI] = {"uprobe-multi",
 				  "all probes of a file in one link (v6.6, 89ae89f53d20)",
 				  probe_multi},

@@ -190,7 +190,6 @@ static int add_ret_sites(const struct planning *p, const struct alloc_site *s)
 {
 	struct site_code code = code_of(p);
 	struct site_func func = func_of(p, s);
-	struct alloc_spec spec = s->spec;
 	struct site_rets rets = {0};
 	int err = site_returns(&code, &func, &rets);
 
@@ -199,19 +198,17 @@ static int add_ret_sites(const struct planning *p, const struct alloc_site *s)
 			    rets.reason ? rets.reason : errno_name(err));
 		return -ENOTSUP;
 	}
-	spec.flags |= ALLOC_FLAG_RET_SITE;
 	for (size_t i = 0; i < rets.n && !err; i++) {
 		uint64_t off;
 
 		if (!object_vaddr_to_offset(p->o, rets.at[i].vaddr, &off))
-			err = list_add(&p->plan->list[PLAN_RET_SITE], off, alloc_spec_pack(&spec));
+			err = list_add(&p->plan->list[PLAN_RET_SITE], off, 0);
 	}
 	return err;
 }
 
 static int plan_site(const struct planning *p, const struct alloc_site *s)
 {
-	uint64_t cookie = alloc_spec_pack(&s->spec);
 	uint64_t off = s->offset;
 	int err = 0;
 
@@ -221,9 +218,9 @@ static int plan_site(const struct planning *p, const struct alloc_site *s)
 			return err == -ENOTSUP ? 0 : err;
 	}
 	off += choose_delta(p, s);
-	err = list_add(&p->plan->list[PLAN_ENTER], off, cookie);
+	err = list_add(&p->plan->list[PLAN_ENTER], off, alloc_spec_pack(&s->spec));
 	if (!err && s->spec.op != ALLOC_OP_FREE && !(s->spec.flags & ALLOC_FLAG_THROWS))
-		err = list_add(&p->plan->list[PLAN_RETURN], off, cookie);
+		err = list_add(&p->plan->list[PLAN_RETURN], off, 0);
 	return err;
 }
 

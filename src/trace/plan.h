@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * plan.h - where the probes of one object go: a list of (file offset, cookie) for each of
- * the three programs.
+ * the three programs. Returns have no cookie (0): what returns was noted at its entry.
  */
 #ifndef MEMTALLY_PLAN_H
 #define MEMTALLY_PLAN_H

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "trace/probes.h"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <string.h>
 
+#include "abi.h"
 #include "trace/calibrate.h"
 #include "trace/features.h"
 #include "trace/plan.h"
@@ -33,6 +35,7 @@ struct probes {
 	struct probes_programs programs;
 	uint64_t emulated;
 	bool multi; /* one link for all offsets; else one perf event each */
+	bool names; /* no cookies: the program goes by struct probe_name */
 	bool loaded;
 	struct searched *searched;
 	size_t n_searched, cap_searched;
@@ -96,10 +99,11 @@ int probes_prepare(struct probes *p, const struct probes_programs *programs)
 	bool every = p->cfg.every_process || p->cfg.follow;
 
 	p->programs = *programs;
-	p->multi = feature_has(FEATURE_UPROBE_MULTI) &&
+	p->names = !feature_has(FEATURE_COOKIE);
+	p->multi = !p->names && feature_has(FEATURE_UPROBE_MULTI) &&
 		   (every || feature_has(FEATURE_UPROBE_MULTI_PID));
 	if (!p->multi)
-		return feature_has(FEATURE_COOKIE) ? 0 : -EOPNOTSUPP;
+		return bpf_map__set_autocreate(programs->names, p->names);
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		int err = bpf_program__set_expected_attach_type(
 			all[i], (enum bpf_attach_type)uprobe_attach_type(UPROBE_ENTRY));
@@ -107,7 +111,12 @@ int probes_prepare(struct probes *p, const struct probes_programs *programs)
 		if (err)
 			return err;
 	}
-	return 0;
+	return bpf_map__set_autocreate(programs->names, false);
+}
+
+bool probes_have_names(const struct probes *p)
+{
+	return p->names;
 }
 
 const char *probes_method(const struct probes *p)
@@ -209,29 +218,39 @@ static int attach_multi(struct attached *a, int prog_fd, const struct plan_list 
 	return fd < 0 ? fd : keep_fd(a, fd);
 }
 
-/* Kernels without multi links, or whose multi links see one thread only. */
-static int attach_perf(struct attached *a, int prog_fd, const struct plan_list *l, bool is_return)
+static int attach_one(struct attached *a, int prog_fd, const struct uprobe_perf *u)
 {
 	struct uprobe_perf_link link;
-	char path[64];
+	int err = uprobe_perf_attach(prog_fd, u, &link);
+
+	if (!err)
+		err = keep_fd(a, link.perf_fd);
+	if (!err && link.link_fd >= 0)
+		err = keep_fd(a, link.link_fd);
+	return err;
+}
+
+/* Kernels without multi links, or whose multi links see one thread only. */
+static int attach_perf(const struct probes *p, struct attached *a, int prog_fd,
+		       const struct plan_list *l, bool is_return)
+{
+	struct probe_name name = {0};
+	struct uprobe_perf u = {
+		.path = name.path,
+		.pid = a->pid == EVERY_PROCESS ? -1 : a->pid,
+		.is_return = is_return,
+	};
 	int err = 0;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", a->o->fd);
+	snprintf(name.path, sizeof(name.path), "/proc/self/fd/%d", a->o->fd);
 	for (size_t i = 0; i < l->n && !err; i++) {
-		err = uprobe_perf_attach(prog_fd,
-					 &(struct uprobe_perf){
-						 .path = path,
-						 .offset = l->offsets[i],
-						 .cookie = l->cookies[i],
-						 .pid = a->pid == EVERY_PROCESS ? -1 : a->pid,
-						 .is_return = is_return,
-					 },
-					 &link);
-		if (err)
-			return err;
-		err = keep_fd(a, link.perf_fd);
-		if (!err && link.link_fd >= 0)
-			err = keep_fd(a, link.link_fd);
+		name.offset = u.offset = l->offsets[i];
+		u.cookie = p->names ? 0 : l->cookies[i];
+		if (p->names && l->cookies[i] &&
+		    bpf_map_update_elem(bpf_map__fd(p->programs.names), &name, &l->cookies[i],
+					BPF_ANY))
+			return -errno;
+		err = attach_one(a, prog_fd, &u);
 	}
 	return err;
 }
@@ -245,7 +264,9 @@ static int attach_list(struct probes *p, struct attached *a, enum plan_program w
 
 	if (!l->n)
 		return 0;
-	return (p->multi ? attach_multi : attach_perf)(a, prog_fd, l, which == PLAN_RETURN);
+	if (p->multi)
+		return attach_multi(a, prog_fd, l, which == PLAN_RETURN);
+	return attach_perf(p, a, prog_fd, l, which == PLAN_RETURN);
 }
 
 static int attach_now(struct probes *p, struct attached *a, char **ret_msg)

@@ -21,6 +21,7 @@ struct probes_config {
 
 struct probes_programs {
 	struct bpf_program *enter, *leave, *ret_site;
+	struct bpf_map *names; /* struct probe_name -> cookie */
 };
 
 struct probes *probes_new(const struct probes_config *c);
@@ -29,8 +30,10 @@ void probes_free(struct probes *p);
 /* Detaches everything, the names stay. */
 void probes_detach(struct probes *p);
 
-/* Decides how to attach and prepares the programs for it; before load. 0 or -errno. */
+/* Decides how to attach and prepares programs and map for it; before load. 0 or -errno. */
 int probes_prepare(struct probes *p, const struct probes_programs *programs);
+/* Once that is decided: does a program learn by its name which probe was hit? */
+bool probes_have_names(const struct probes *p);
 /* Name of the method chosen ("uprobe-multi", "uprobe-perf"); static. */
 const char *probes_method(const struct probes *p);
 

@@ -110,10 +110,9 @@ int uprobe_perf_attach(int prog_fd, const struct uprobe_perf *p, struct uprobe_p
 
 	if (perf_fd < 0)
 		return perf_fd;
-	link_fd = bpf_link_create(prog_fd, perf_fd, BPF_PERF_EVENT, &opts);
-	if (link_fd < 0 && p->cookie)
-		return -errno;
-	if (link_fd < 0 && ioctl(perf_fd, PERF_EVENT_IOC_SET_BPF, prog_fd))
+	if (p->cookie)
+		link_fd = bpf_link_create(prog_fd, perf_fd, BPF_PERF_EVENT, &opts);
+	if (p->cookie ? link_fd < 0 : ioctl(perf_fd, PERF_EVENT_IOC_SET_BPF, prog_fd))
 		return -errno;
 	if (!p->on_exec && ioctl(perf_fd, PERF_EVENT_IOC_ENABLE, 0))
 		return -errno;

@@ -7,7 +7,8 @@
  *            d920179b3d48 "bpf: Add support for uprobe multi session attach")
  *   multi    one link for many offsets of one file (v6.6, 89ae89f53d20 "bpf: Add multi
  *            uprobe link")
- *   perf     one perf event per offset (v4.17), cookies since v5.15
+ *   perf     one perf event per offset (v4.17), cookies since v5.15 (82e6b1eee6a8 "bpf: Allow
+ *            to specify user-provided bpf_cookie for BPF perf links")
  *
  * None follows forks. perf's attr.inherit must never be used here: the kernel then makes
  * a new event inside fork() of the traced program and takes the path from the same address
@@ -58,7 +59,7 @@ int uprobe_attach_type(enum uprobe_kind kind);
 struct uprobe_perf {
 	const char *path;
 	uint64_t offset;
-	uint64_t cookie; /* 0: none, works before v5.15 too */
+	uint64_t cookie; /* 0: none; others need v5.15 */
 	pid_t pid;	 /* -1: every process; else that process, all its threads */
 	bool is_return;
 	bool on_exec; /* stays off until pid executes a program */
@@ -66,7 +67,7 @@ struct uprobe_perf {
 
 struct uprobe_perf_link {
 	int perf_fd;
-	int link_fd; /* -1 on kernels without perf links: the perf event holds the program */
+	int link_fd; /* -1 without a cookie: the perf event holds the program */
 };
 
 /*
