@@ -6,8 +6,8 @@
 #   make vmcheck    the end-to-end tests under other kernels, in virtual machines
 #   make lint format tidy bench fuzz bpf install clean
 #
-# DEPS=0 installs nothing; V=1 shows the commands; BPF_ARCH=arm64|x86 is what `make bpf`
-# compiles for; PREFIX and DESTDIR are for install.
+# DEPS=0 installs nothing; V=1 shows the commands; ARCH=aarch64 compiles for that machine
+# (tools/vm/foreign.sh has what it needs); PREFIX and DESTDIR are for install.
 #
 # A new file needs no line here:
 #   src/ROOM/x.c           linked into the tool and, sanitized, into every unit test
@@ -36,11 +36,17 @@ PYTHON ?= /usr/bin/python3
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 20
 
-MACHINE := $(shell uname -m)
-MACHINE_BPF_ARCH := $(if $(filter aarch64 arm64,$(MACHINE)),arm64,x86)
-BPF_ARCH ?= $(MACHINE_BPF_ARCH)
-BUILD ?= build$(if $(STATIC),-static)$(if $(filter-out $(MACHINE_BPF_ARCH),$(BPF_ARCH)),-$(BPF_ARCH))
-BIN := memtally$(if $(STATIC),-static)
+HOST := $(shell uname -m)
+ARCH ?= $(HOST)
+CROSS := $(filter-out $(HOST),$(ARCH))
+BPF_ARCH := $(if $(filter aarch64,$(ARCH)),arm64,x86)
+BUILD ?= build$(if $(STATIC),-static)$(CROSS:%=-%)
+BIN := memtally$(if $(STATIC),-static)$(CROSS:%=-%)
+ifdef CROSS
+SYSROOT ?= $(shell tools/vm/foreign.sh $(BPF_ARCH))/sysroot
+CC := $(ARCH)-linux-gnu-gcc --sysroot=$(SYSROOT)
+CXX := $(ARCH)-linux-gnu-g++ --sysroot=$(SYSROOT)
+endif
 
 Q := $(if $(V),,@)
 msg = $(if $(V),,@printf '  %-8s %s\n' "$(1)" "$(2)")
@@ -57,7 +63,7 @@ CFLAGS_ALL = -std=gnu11 $(WARN) $(CFLAGS) -Isrc -Iinclude -I$(BUILD) -D_GNU_SOUR
 	-DMEMTALLY_VERSION='"$(VERSION)"'
 
 # The instruction decoder: Debian has no libZydis.a.
-ifeq ($(MACHINE),x86_64)
+ifeq ($(ARCH),x86_64)
 DECODER := $(if $(STATIC),-lcapstone,-lZydis)
 CFLAGS_ALL += $(if $(STATIC),-DMEMTALLY_CAPSTONE)
 endif
@@ -67,7 +73,7 @@ LIBS := -lbpf -ldw -lelf -lz $(if $(STATIC),$(STATIC_LIBS)) -lpopt -ljansson $(D
 
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v2 -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Werror \
-	-Iinclude -Ivmlinux -Ibpf $(MULTIARCH:%=-idirafter /usr/include/%)
+	-Iinclude -Ivmlinux -Ibpf $(MULTIARCH:%=-idirafter $(SYSROOT)/usr/include/%)
 
 BPF_SRCS := $(wildcard bpf/*.bpf.c)
 # Built once more for kernels before v5.13 (bpf/compat.bpf.h): x_old.skel.h

@@ -19,6 +19,7 @@ VICTIM_FLAGS_o2fp := -O2 -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer
 VICTIM_FLAGS_o2 := -O2 -fomit-frame-pointer
 
 have = $(shell command -v $(1) 2>/dev/null)
+STRIP := $(CROSS:%=%-linux-gnu-)strip
 VICTIM_CC := $(CC)
 VICTIM_CXX := $(or $(CXX),c++)
 
@@ -27,7 +28,8 @@ VICTIM_BINS := $(foreach v,$(VICTIM_VARIANTS),$(VICTIM_NAMES:%=$(VICTIM_DIR)/%-$
 VICTIM_BINS += $(VICTIM_DIR)/eleven-static $(VICTIM_DIR)/eleven-static-stripped \
 	$(VICTIM_DIR)/eleven-stripped $(VICTIM_DIR)/eleven-nopie $(VICTIM_DIR)/cpp-static
 VICTIM_BINS += $(addprefix $(VICTIM_DIR)/,libleak.so liboracle.so)
-ifneq ($(call have,musl-gcc),)
+# musl's compiler wrapper is for this machine only.
+ifneq ($(if $(CROSS),,$(call have,musl-gcc)),)
 VICTIM_BINS += $(addprefix $(VICTIM_DIR)/,eleven-musl eleven-musl-static realloc-musl threads-musl)
 else
 VICTIM_MISSING += musl-gcc
@@ -37,7 +39,7 @@ VICTIM_BINS += $(addprefix $(VICTIM_DIR)/,eleven-clang realloc-clang)
 else
 VICTIM_MISSING += $(CLANG)
 endif
-ifeq ($(shell uname -m),x86_64)
+ifeq ($(ARCH),x86_64)
 VICTIM_BINS += $(VICTIM_DIR)/hold32
 endif
 
@@ -62,7 +64,8 @@ $(eval $(call victim_rule,nopie,$$(VICTIM_CC),$(VICTIM_FLAGS_o2) -no-pie -fno-pi
 $(eval $(call victim_rule,musl,musl-gcc,$(VICTIM_FLAGS_o2),))
 $(eval $(call victim_rule,musl-static,musl-gcc,$(VICTIM_FLAGS_o2) -static,))
 # Unrolled, one call becomes several call sites, and so several stacks.
-$(eval $(call victim_rule,clang,$$(CLANG),$(VICTIM_FLAGS_o2) -fno-unroll-loops,$$(VICTIM_LIBS)))
+VICTIM_CLANG := $(CLANG) $(CROSS:%=--target=%-linux-gnu --sysroot=$(SYSROOT))
+$(eval $(call victim_rule,clang,$$(VICTIM_CLANG),$(VICTIM_FLAGS_o2) -fno-unroll-loops,$$(VICTIM_LIBS)))
 
 # Two steps: victim.c is C, the rest is not.
 define victim_cpp_rule
@@ -75,9 +78,9 @@ $(foreach v,$(VICTIM_VARIANTS),$(eval $(call victim_cpp_rule,$(v),$(VICTIM_FLAGS
 $(eval $(call victim_cpp_rule,static,$(VICTIM_FLAGS_o2) -static))
 
 $(VICTIM_DIR)/%-stripped: $(VICTIM_DIR)/%-o2
-	$(Q)strip -o $@ $<
+	$(Q)$(STRIP) -o $@ $<
 $(VICTIM_DIR)/%-static-stripped: $(VICTIM_DIR)/%-static
-	$(Q)strip -o $@ $<
+	$(Q)$(STRIP) -o $@ $<
 
 $(VICTIM_DIR)/custom-o0 $(VICTIM_DIR)/custom-o2fp $(VICTIM_DIR)/custom-o2: VICTIM_EXTRA = -L$(VICTIM_DIR) -lfakecuda
 $(VICTIM_DIR)/custom-o0 $(VICTIM_DIR)/custom-o2fp $(VICTIM_DIR)/custom-o2: $(VICTIM_DIR)/libfakecuda.so
