@@ -7,6 +7,18 @@
 #ifndef MEMTALLY_UNWIND_PLAIN_BPF_H
 #define MEMTALLY_UNWIND_PLAIN_BPF_H
 
+/*
+ * walk_step() by frame pointer without the call, which costs more than the work. The
+ * trampoline must be known already.
+ */
+static inline __attribute__((always_inline)) int walk_step_fp(struct walk *w)
+{
+	if (w->entry || w->tramp == WALK_TRAMP_UNKNOWN || w->pc == w->tramp)
+		return walk_step(w);
+	w->cur = w->pc;
+	return walk_leave_by_fp(w, WALK_NO_ROW);
+}
+
 /* What changes from one plain frame to the next, for the compiler to keep in registers. */
 struct walk_plain {
 	__u64 pc, sp, fp;
@@ -49,8 +61,7 @@ static inline __attribute__((always_inline)) int walk_plain_frame(const struct w
 #ifdef WALK_WINDOW
 	__u64 at = f->fp - w->win_at, fp, ra;
 
-	if (unwind_cfg.mode != UNWIND_FP || f->pc == f->stop || f->fp - f->sp > WALK_FP_REACH ||
-	    (at & 7) || at >= WALK_WINDOW - 8)
+	if (f->pc == f->stop || f->fp - f->sp > WALK_FP_REACH || (at & 7) || at >= WALK_WINDOW - 8)
 		return 0;
 	at >>= 3;
 	WALK_OPAQUE(at);

@@ -276,19 +276,6 @@ WALK_STEP int walk_step(struct walk *w)
 	return walk_leave_by_rule(w, r, pc);
 }
 
-/*
- * walk_step() without the call for the plain case of frame pointers, which costs less
- * than calling. The trampoline must be known already.
- */
-static inline __attribute__((always_inline)) int walk_step_fast(struct walk *w)
-{
-	if (unwind_cfg.mode != UNWIND_FP || w->entry || w->tramp == WALK_TRAMP_UNKNOWN ||
-	    w->pc == w->tramp)
-		return walk_step(w);
-	w->cur = w->pc;
-	return walk_leave_by_fp(w, WALK_NO_ROW);
-}
-
 /* 64 bits over the resolved addresses; at a million stacks two collide with 3e-8. */
 static inline __attribute__((always_inline)) __u64 walk_hash(__u64 hash, __u64 pc)
 {
@@ -327,7 +314,7 @@ static inline __attribute__((always_inline)) int walk_go_on(struct walk *w, __u6
 		if (n >= UNWIND_MAX_FRAMES || n >= unwind_cfg.max_frames)
 			break;
 		w->cur = w->pc;
-		status = unwind_cfg.mode == UNWIND_NONE ? WALK_DEPTH : walk_step_fast(w);
+		status = unwind_cfg.mode == UNWIND_NONE ? WALK_DEPTH : walk_step(w);
 		if (status == WALK_ASK)
 			return 1;
 		if (pcs)
@@ -344,11 +331,8 @@ static inline __attribute__((always_inline)) int walk_go_on(struct walk *w, __u6
 
 #include "unwind_plain.bpf.h"
 
-/*
- * The same in one go: i is known to the verifier in each round, which frame pointers need.
- * Plain frames are done in registers, as the fields of *w would cost more than the work.
- */
-static inline __attribute__((always_inline)) void walk_run(struct walk *w, __u64 *pcs)
+/* The same by frame pointers alone; plain frames are done in registers. */
+static inline __attribute__((always_inline)) void walk_run_fp(struct walk *w, __u64 *pcs)
 {
 	struct walk_plain f = walk_plain_begin(w);
 	__u64 hash = w->hash;
@@ -361,9 +345,8 @@ static inline __attribute__((always_inline)) void walk_run(struct walk *w, __u64
 
 		if (!walk_plain_frame(w, &f)) {
 			walk_plain_end(w, &f);
-			w->n = i;
 			w->cur = pc;
-			status = unwind_cfg.mode == UNWIND_NONE ? WALK_DEPTH : walk_step_fast(w);
+			status = walk_step_fp(w);
 			f = walk_plain_begin(w);
 			pc = w->cur;
 		}
@@ -375,6 +358,32 @@ static inline __attribute__((always_inline)) void walk_run(struct walk *w, __u64
 	w->n = i;
 	w->hash = hash;
 	w->status = status == WALK_MORE ? WALK_DEPTH : status;
+}
+
+/* The same in one go: i is known to the verifier in each round. */
+static inline __attribute__((always_inline)) void walk_run(struct walk *w, __u64 *pcs)
+{
+	if (unwind_cfg.mode == UNWIND_FP) {
+		walk_run_fp(w, pcs);
+		return;
+	}
+	w->status = WALK_DEPTH;
+	for (__u32 i = 0; i < UNWIND_MAX_FRAMES; i++) {
+		int status;
+
+		if (i >= unwind_cfg.max_frames)
+			break;
+		w->cur = w->pc;
+		status = unwind_cfg.mode == UNWIND_NONE ? WALK_DEPTH : walk_step(w);
+		if (pcs)
+			pcs[i] = w->cur;
+		w->hash = walk_hash(w->hash, w->cur);
+		w->n = i + 1;
+		if (status != WALK_MORE) {
+			w->status = status;
+			break;
+		}
+	}
 }
 
 #endif
