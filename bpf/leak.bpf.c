@@ -46,23 +46,19 @@ static __always_inline void range_send(__u32 type, __u64 proc_key, const struct 
 
 /* ---- entry ---- */
 
-static __always_inline void on_free(struct pt_regs *ctx, __u64 proc_key,
+static __always_inline void on_free(struct pt_regs *ctx, struct thread *t,
 				    const struct alloc_spec *spec)
 {
 	struct block_key key = {
 		.address = compat_arg(ctx, spec->ptr_arg),
-		.proc_key = proc_key,
+		.proc_key = t->call.proc_key,
 	};
 	struct block_value b;
-	struct thread *t;
 
 	if (!key.address || !outstanding_del(&key, &b) || !cfg.trace_calls)
 		return;
-	t = thread_get();
-	if (!t)
-		return;
-	stack_take(ctx, t, proc_key, &(struct taking){spec->kind, TAKE_AT_ENTRY});
-	call_trace(&t->stack, proc_key, spec, &key, b.size);
+	stack_take(ctx, t, key.proc_key, &(struct taking){spec->kind, TAKE_AT_ENTRY});
+	call_trace(&t->stack, key.proc_key, spec, &key, b.size);
 }
 
 /* A realloc whose end was not seen did not free its block as far as anyone knows. */
@@ -134,18 +130,13 @@ static __always_inline void call_note_args(struct pt_regs *ctx, struct call *c,
 	}
 }
 
-static __always_inline void call_begin(struct pt_regs *ctx, struct thread *t, __u64 proc_key,
-				       __u64 cookie)
+static __always_inline void call_begin(struct pt_regs *ctx, struct thread *t, __u64 cookie)
 {
 	struct alloc_spec spec = alloc_spec_unpack(cookie);
 	__u64 sp = compat_entry_sp(ctx, 0);
 	struct call *c = &t->call;
+	__u64 proc_key = c->proc_key;
 
-	if (c->proc_key != proc_key) { /* first call, or a new image after exec */
-		c->proc_key = proc_key;
-		c->sp = 0;
-		c->has_old = 0;
-	}
 	if (c->sp && sp < c->sp)
 		return; /* nested: belongs to the outer call */
 	if (c->sp && (sp > c->sp || c->cookie == cookie))
@@ -165,26 +156,44 @@ static __always_inline void call_begin(struct pt_regs *ctx, struct thread *t, __
 		call_announce_range(ctx, proc_key, spec.op);
 }
 
+/*
+ * The state of the running thread; NULL if it is not wanted. A thread that has called once
+ * is not looked up again, as only an exec gives its process another key (leak_exec). A
+ * state found by thread id may be that of an earlier thread.
+ */
+static __always_inline struct thread *thread_wanted(void)
+{
+	struct thread *t = cfg.task_storage ? thread_find() : NULL;
+	__u64 proc_key;
+
+	if (t && t->call.proc_key)
+		return t;
+	proc_key = task_wanted();
+	t = proc_key ? thread_get() : NULL;
+	if (t && t->call.proc_key != proc_key) {
+		t->call.proc_key = proc_key;
+		t->call.sp = 0;
+		t->call.has_old = 0;
+	}
+	return t;
+}
+
 SEC("uprobe")
 int leak_enter(struct pt_regs *ctx)
 {
-	__u64 proc_key = task_wanted();
+	struct thread *t = thread_wanted();
 	struct alloc_spec spec;
-	struct thread *t;
 	__u64 cookie;
 
-	if (!proc_key)
+	if (!t)
 		return 0;
 	count(STAT_CALLS);
 	cookie = probe_cookie(ctx);
 	spec = alloc_spec_unpack(cookie);
-	if (spec.op == ALLOC_OP_FREE) {
-		on_free(ctx, proc_key, &spec);
-	} else if (cookie) {
-		t = thread_get();
-		if (t)
-			call_begin(ctx, t, proc_key, cookie);
-	}
+	if (spec.op == ALLOC_OP_FREE)
+		on_free(ctx, t, &spec);
+	else if (cookie)
+		call_begin(ctx, t, cookie);
 	NO_PRIVATE_STACK(ctx);
 	return 0;
 }
@@ -323,10 +332,7 @@ static __always_inline void call_end(struct pt_regs *ctx, struct thread *t, stru
 static __always_inline int leave(struct pt_regs *ctx, __u8 where)
 {
 	struct thread *t = thread_find();
-	struct result r = {
-		.rc = CTX_LOAD(PT_REGS_RC(ctx)),
-		.where = where,
-	};
+	struct result r = {.rc = CTX_LOAD(PT_REGS_RC(ctx)), .where = where};
 
 	if (!t || t->call.sp != compat_entry_sp(ctx, where == TAKE_AT_RETURN))
 		return 0; /* nested, or begun before we came */
@@ -365,5 +371,9 @@ int leak_newtask(struct trace_event_raw_task_newtask *ctx)
 SEC("?tp/sched/sched_process_exec")
 int leak_exec(void *ctx)
 {
+	struct thread *t = thread_find();
+
+	if (t)
+		t->call.proc_key = 0;
 	return procs_exec();
 }

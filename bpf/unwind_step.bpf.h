@@ -291,25 +291,12 @@ WALK_STEP int walk_step(struct walk *w)
 }
 #endif
 
-/*
- * walk_step() without the call for the plain case of frame pointers, which costs less
- * than calling. The trampoline must be known already.
- */
-static inline __attribute__((always_inline)) int walk_step_fast(struct walk *w)
-{
-	if (unwind_cfg.mode != UNWIND_FP || w->entry || w->tramp == WALK_TRAMP_UNKNOWN ||
-	    w->pc == w->tramp)
-		return walk_step(w);
-	w->cur = w->pc;
-	return walk_leave_by_fp(w, WALK_NO_ROW);
-}
-
 /* 64 bits over the resolved addresses; at a million stacks two collide with 3e-8. */
-static inline __attribute__((always_inline)) void walk_mix(struct walk *w)
+static inline __attribute__((always_inline)) __u64 walk_hash(__u64 hash, __u64 pc)
 {
-	__u64 h = (w->hash ^ w->cur) * 0x9E3779B97F4A7C15ULL;
+	__u64 h = (hash ^ pc) * 0x9E3779B97F4A7C15ULL;
 
-	w->hash = h ^ (h >> 32);
+	return h ^ (h >> 32);
 }
 
 static inline __attribute__((always_inline)) void
@@ -342,12 +329,12 @@ static inline __attribute__((always_inline)) int walk_go_on(struct walk *w, __u6
 		if (n >= UNWIND_MAX_FRAMES || n >= unwind_cfg.max_frames)
 			break;
 		w->cur = w->pc;
-		status = unwind_cfg.mode == UNWIND_NONE ? WALK_DEPTH : walk_step_fast(w);
+		status = unwind_cfg.mode == UNWIND_NONE ? WALK_DEPTH : walk_step(w);
 		if (status == WALK_ASK)
 			return 1;
 		if (pcs)
 			pcs[n] = w->cur;
-		walk_mix(w);
+		w->hash = walk_hash(w->hash, w->cur);
 		w->n = (__u32)n + 1;
 		if (status != WALK_MORE) {
 			w->status = status;
@@ -357,9 +344,44 @@ static inline __attribute__((always_inline)) int walk_go_on(struct walk *w, __u6
 	return 0;
 }
 
-/* The same in one go: i is known to the verifier in each round, which frame pointers need. */
+#include "unwind_plain.bpf.h"
+
+/* The same by frame pointers alone; plain frames are done in registers. */
+static inline __attribute__((always_inline)) void walk_run_fp(struct walk *w, __u64 *pcs)
+{
+	struct walk_plain f = walk_plain_begin(w);
+	__u64 hash = w->hash;
+	int status = WALK_MORE;
+	__u32 i;
+
+	for (i = 0; i < UNWIND_MAX_FRAMES && i < unwind_cfg.max_frames && status == WALK_MORE;
+	     i++) {
+		__u64 pc = f.pc;
+
+		if (!walk_plain_frame(w, &f)) {
+			walk_plain_end(w, &f);
+			w->cur = pc;
+			status = walk_step_fp(w);
+			f = walk_plain_begin(w);
+			pc = w->cur;
+		}
+		if (pcs)
+			pcs[i] = pc;
+		hash = walk_hash(hash, pc);
+	}
+	walk_plain_end(w, &f);
+	w->n = i;
+	w->hash = hash;
+	w->status = status == WALK_MORE ? WALK_DEPTH : status;
+}
+
+/* The same in one go: i is known to the verifier in each round. */
 static inline __attribute__((always_inline)) void walk_run(struct walk *w, __u64 *pcs)
 {
+	if (unwind_cfg.mode == UNWIND_FP) {
+		walk_run_fp(w, pcs);
+		return;
+	}
 	w->status = WALK_DEPTH;
 	for (__u32 i = 0; i < UNWIND_MAX_FRAMES; i++) {
 		int status;
@@ -367,10 +389,10 @@ static inline __attribute__((always_inline)) void walk_run(struct walk *w, __u64
 		if (i >= unwind_cfg.max_frames)
 			break;
 		w->cur = w->pc;
-		status = unwind_cfg.mode == UNWIND_NONE ? WALK_DEPTH : walk_step_fast(w);
+		status = unwind_cfg.mode == UNWIND_NONE ? WALK_DEPTH : walk_step(w);
 		if (pcs)
 			pcs[i] = w->cur;
-		walk_mix(w);
+		w->hash = walk_hash(w->hash, w->cur);
 		w->n = i + 1;
 		if (status != WALK_MORE) {
 			w->status = status;

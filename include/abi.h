@@ -12,8 +12,9 @@
 #include "sample.h"
 #include "unwind.h"
 
-#define ABI_MAX_FRAMES UNWIND_MAX_FRAMES
-#define CATCH_ALL_SITE 0ULL /* stacks that found no room */
+#define ABI_MAX_FRAMES	UNWIND_MAX_FRAMES
+#define CATCH_ALL_SITE	0ULL /* stacks that found no room */
+#define SITE_BORN_SHIFT 20   /* times of birth are summed in units of about 1 ms */
 
 enum scope { SCOPE_PIDS, SCOPE_ALL, SCOPE_CGROUP };
 
@@ -30,6 +31,8 @@ struct cfg {
 	__u32 task_storage; /* kernel has task storage; else a hash by thread */
 	__u32 raws;	    /* stacks that user space may be asked to finish; 0: none */
 	__u32 probe_names;  /* probes have no cookies, but names: struct probe_name */
+	__u32 count_blocks; /* in STAT_ALLOCS and STAT_FREES */
+	__u32 tick_clock;   /* births exact to the timer's tick, not to the ns */
 };
 
 /* What a perf uprobe was opened with. */
@@ -40,10 +43,9 @@ struct probe_name {
 
 /* Counters, one slot per CPU each. STAT_LOSS_FIRST on: losses, reported when not zero. */
 enum stat_id {
-	STAT_ALLOCS,	  /* allocations recorded */
-	STAT_FREES,	  /* frees of recorded blocks */
-	STAT_FREES_OTHER, /* frees of blocks that were never recorded */
 	STAT_CALLS,	  /* probe hits of wanted processes */
+	STAT_ALLOCS,	  /* cfg.count_blocks: allocations recorded */
+	STAT_FREES,	  /* cfg.count_blocks: frees of recorded blocks */
 	STAT_WALKS,	  /* kernel stacks; of users the sum over their statuses */
 	STAT_WALK_FP,	  /* of these: with frames by frame pointer guess */
 	STAT_WALK_BUSY,	  /* of these: a mapping could not be looked up */
@@ -84,10 +86,15 @@ struct block_value {
 	__u64 site;
 };
 
+/*
+ * Every field that a call changes costs it a locked instruction, so there is no count of
+ * outstanding blocks: it is allocs - frees + extra.
+ */
 struct site {
-	__s64 bytes, count; /* outstanding; in SAMPLE_UNITs when sampling */
+	__s64 bytes; /* outstanding; in SAMPLE_UNITs when sampling */
+	__s64 extra; /* sampling: what the outstanding blocks stand for beyond 1 each */
 	__u64 allocs, frees;
-	__u64 born_sum_ms; /* sum over outstanding blocks, not weighted */
+	__u64 born_sum; /* of outstanding blocks, not weighted: sum of born_ns >> SITE_BORN_SHIFT */
 	__u64 proc_key;
 	__u32 tid;
 	__u8 kind;   /* enum alloc_kind */
@@ -139,7 +146,7 @@ struct stack_event {
 
 #define STACK_EVENT_HEADER 56u
 
-_Static_assert(sizeof(struct cfg) == 72, "cfg");
+_Static_assert(sizeof(struct cfg) == 80, "cfg");
 _Static_assert(sizeof(struct probe_name) == 40, "probe_name");
 _Static_assert(sizeof(struct block_key) == 16, "block_key");
 _Static_assert(sizeof(struct block_value) == 24, "block_value");

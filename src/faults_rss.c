@@ -38,7 +38,7 @@ static int on_site(const void *key, const void *value, void *arg)
 		.comm = p ? p->comm : "",
 		.kind = "fault",
 		.bytes = (uint64_t)s->bytes * r->f->o->sample,
-		.count = (uint64_t)MAX(s->count, 0) * r->f->o->sample,
+		.count = (uint64_t)MAX(collect_count(s), 0) * r->f->o->sample,
 		.estimated = r->f->o->sample > 1,
 		.allocs = s->allocs,
 		.frees = s->frees,

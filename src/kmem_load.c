@@ -134,6 +134,7 @@ static int configure(struct kmem *k)
 	cfg->max_size = k->o->max_size ? k->o->max_size : UINT64_MAX;
 	cfg->scope = k->o->common.cgroup ? SCOPE_CGROUP : SCOPE_PIDS;
 	cfg->self_tgid = (uint32_t)getpid();
+	cfg->count_blocks = 1;
 	configure_pidns(cfg);
 	sampling_fill(k->bpf->rodata->sample_weights, k->bpf->rodata->sample_logs);
 	return configure_kmem(k, (struct kmem_cfg *)&k->bpf->rodata->kmem_cfg);

@@ -252,32 +252,24 @@ static struct row *row_new(struct rows *r, uint64_t site, uint8_t kind, int *ret
 
 /* ---- totals per site ---- */
 
-/* Exact without a walk: the site sums up when its blocks were born. */
-static uint64_t site_mean_age(const struct site *s, uint64_t now_ns)
-{
-	uint64_t blocks = s->allocs > s->frees ? s->allocs - s->frees : 1;
-	uint64_t born_ns = s->born_sum_ms / blocks * 1000000;
-
-	return now_ns > born_ns ? now_ns - born_ns : 0;
-}
-
 static int on_site(const void *key, const void *value, void *arg)
 {
 	const struct site *s = value;
+	int64_t count = collect_count(s);
 	struct rows *r = arg;
 	struct row *row;
 	int err;
 
-	if (s->count <= 0)
+	if (count <= 0)
 		return 0;
 	row = row_new(r, *(const uint64_t *)key, s->kind % KMEM_KINDS, &err);
 	if (!row)
 		return err;
 	row->bytes = (uint64_t)MAX(s->bytes, 0) * r->k->sample;
-	row->count = (uint64_t)s->count * r->k->sample;
+	row->count = (uint64_t)count * r->k->sample;
 	row->allocs = s->allocs * r->k->sample;
 	row->frees = s->frees * r->k->sample;
-	row->age_mean_ns = site_mean_age(s, r->now_ns);
+	row->age_mean_ns = collect_mean_age(s, r->now_ns);
 	return 0;
 }
 

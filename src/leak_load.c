@@ -90,6 +90,7 @@ static void configure(const struct leak_opts *o, struct leak_bpf *bpf)
 	cfg->sample_bytes = o->sample_bytes;
 	cfg->scope = o->common.cgroup ? SCOPE_CGROUP : o->common.all ? SCOPE_ALL : SCOPE_PIDS;
 	cfg->self_tgid = (uint32_t)getpid();
+	cfg->tick_clock = 1;
 	cfg->follow = o->common.follow;
 	cfg->by_thread = o->common.by == LEAK_BY_THREAD;
 	cfg->trace_calls = o->trace;

@@ -58,7 +58,7 @@ static int on_site(const void *key, const void *value, void *arg)
 
 	if (!p)
 		return 0;
-	if (s->count <= 0 || leak_forgets(d->l, p))
+	if (collect_count(s) <= 0 || leak_forgets(d->l, p))
 		return doom(d, key);
 	p->in_report = true;
 	return 0;

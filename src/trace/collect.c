@@ -102,6 +102,19 @@ int collect_each(const struct collect_map *map,
 	return err == -EOPNOTSUPP ? each_single(map, &v) : err;
 }
 
+int64_t collect_count(const struct site *s)
+{
+	return (int64_t)(s->allocs - s->frees) + s->extra;
+}
+
+uint64_t collect_mean_age(const struct site *s, uint64_t now_ns)
+{
+	uint64_t blocks = s->allocs > s->frees ? s->allocs - s->frees : 1;
+	uint64_t born_ns = s->born_sum / blocks << SITE_BORN_SHIFT;
+
+	return now_ns > born_ns ? now_ns - born_ns : 0;
+}
+
 int collect_stats(int fd, uint64_t *ret, size_t n)
 {
 	int cpus = libbpf_num_possible_cpus();

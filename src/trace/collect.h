@@ -22,6 +22,12 @@ struct collect_map {
 int collect_each(const struct collect_map *map,
 		 int (*fn)(const void *key, const void *value, void *arg), void *arg);
 
+/* Outstanding blocks of a site; in SAMPLE_UNITs when sampling. */
+int64_t collect_count(const struct site *s);
+
+/* Mean age of a site's outstanding blocks, ns, exact to about 1 ms without a walk. */
+uint64_t collect_mean_age(const struct site *s, uint64_t now_ns);
+
 /* Sums a per-CPU array of n u64 counters into ret[n]. 0 or -errno. */
 int collect_stats(int fd, uint64_t *ret, size_t n);
 

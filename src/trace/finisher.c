@@ -78,7 +78,7 @@ static void walk_finish(struct walk *w, struct stack_event *ret)
 		find_mapping(w);
 		status = walk_step(w);
 		ret->pcs[w->n++] = w->cur;
-		walk_mix(w);
+		w->hash = walk_hash(w->hash, w->cur);
 	}
 	if (status != WALK_MORE)
 		w->status = (uint32_t)status;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""make bench [QUICK=1]: what tracing costs the traced program.
+"""make bench [QUICK=1] [MEMLEAK=PATH MEMLEAK_ABOUT=VERSION]: what tracing costs the program.
 
 In each round every tracer is put on every load once, one after the other, so that a
 disturbance hits all of them; a figure is the median of the rounds with its range. Costs are
@@ -157,6 +157,7 @@ class Bench:
         result["attach"] = extras.attach(self.libraries, repeats)
         result["detach_s"] = [s for m in self.memtallies for s in m.detach_s]
         result["absent"] = self.absent
+        result["memleak"] = os.environ.get("MEMLEAK_ABOUT", "MEMLEAK_ABOUT does not tell which")
         return result
 
 

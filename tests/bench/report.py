@@ -69,6 +69,8 @@ def cost_tables(result):
             ])
         out.append(f"### {work}\n\n{WORK_NOTES[work]}\n")
         out.append(table(["", "ns", "x untraced", "x floor"], rows))
+    if "libbpf-tools memleak" not in result["absent"]:
+        out.append(f"libbpf-tools memleak: {result['memleak']}.\n")
     if result["absent"]:
         out.append("Not measured: " + "; ".join(
             f"{name} ({why})" for name, why in result["absent"].items()) + ".\n")

@@ -386,6 +386,80 @@ static void test_uretprobe(void **state)
 	assert_int_equal(pcs[1], FN(F_SP) + 7);
 }
 
+static uint64_t random_draw(uint64_t *seed, uint64_t n)
+{
+	*seed = *seed * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (*seed >> 33) % n;
+}
+
+/* A chain of frame records with what can go wrong in it: one frame in sixteen is damaged. */
+static void write_frames(uint64_t *seed)
+{
+	uint64_t fp = SP + 0x10;
+
+	regs.fp = fp;
+	for (int i = 0; i < 150; i++) {
+		uint64_t next = fp + 16 + 8 * random_draw(seed, 40);
+		uint64_t ra = FN(F_SP) + 1 + random_draw(seed, 8);
+
+		switch (random_draw(seed, 96)) {
+		case 0:
+			ra = 0;
+			break;
+		case 1:
+			next = 0;
+			break;
+		case 2:
+			next += 4;
+			break;
+		case 3:
+			next = fp - 64;
+			break;
+		case 4:
+			next = SHIM_STACK + SHIM_STACK_SIZE - 8;
+			break;
+		case 5:
+			ra = SHIM_TRAMP;
+			shim.hidden_slot = fp + 8;
+			shim.hidden = FN(F_SP) + 30;
+			break;
+		}
+		shim_write(fp, next);
+		shim_write(fp + 8, ra);
+		if (next <= fp || next > SHIM_STACK + SHIM_STACK_SIZE - 512)
+			break;
+		fp = next & ~7ULL;
+	}
+}
+
+/* Whatever the stack looks like, the frames done in registers are those of single steps. */
+static void test_plain_frames(void **state)
+{
+	const struct unwind_slice slice = {0};
+	uint64_t seed = 1, plain = 0;
+
+	(void)state;
+	unwind_cfg.mode = UNWIND_FP;
+	for (int round = 0; round < 5000; round++) {
+		static __u64 steps[UNWIND_MAX_FRAMES];
+		static struct walk one;
+
+		write_frames(&seed);
+		unwind_cfg.max_frames = 1 + (__u32)random_draw(&seed, UNWIND_MAX_FRAMES);
+		walk_init(&one, &regs, &slice);
+		walk_init(&walk, &regs, &slice);
+		one.tramp = walk.tramp = round % 2 ? SHIM_TRAMP : WALK_TRAMP_UNKNOWN;
+		assert_int_equal(walk_go_on(&one, steps), 0);
+		walk_run(&walk, pcs);
+		assert_walk(one.n, one.status);
+		assert_int_equal(walk.hash, one.hash);
+		assert_int_equal(walk.flags, one.flags);
+		assert_memory_equal(pcs, steps, one.n * sizeof(*pcs));
+		plain += one.n > 20;
+	}
+	assert_true(plain > 500); /* not only chains that end at once */
+}
+
 /* What the slice does not know, the kernel may. */
 static void test_vma(void **state)
 {
@@ -452,6 +526,7 @@ int main(void)
 		cmocka_unit_test_setup(test_end_of_stack, setup),
 		cmocka_unit_test_setup(test_entry, setup),
 		cmocka_unit_test_setup(test_uretprobe, setup),
+		cmocka_unit_test_setup(test_plain_frames, setup),
 		cmocka_unit_test_setup(test_vma, setup),
 	};
 
