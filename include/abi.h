@@ -21,7 +21,7 @@ enum scope { SCOPE_PIDS, SCOPE_ALL, SCOPE_CGROUP };
 /* Written once before load, constant afterwards: unused paths vanish in the verifier. */
 struct cfg {
 	__u64 min_size, max_size;   /* bytes, inclusive */
-	__u64 sample_bytes;	    /* mean distance between samples; 0: every allocation */
+	__u64 sample_bytes;	    /* mean distance between samples at step 0, see sample.h */
 	__u64 pidns_dev, pidns_ino; /* 0: pids are those of the initial namespace */
 	__u32 scope;
 	__u32 self_tgid;    /* never traced */
@@ -33,6 +33,8 @@ struct cfg {
 	__u32 probe_names;  /* probes have no cookies, but names: struct probe_name */
 	__u32 count_blocks; /* in STAT_ALLOCS and STAT_FREES */
 	__u32 tick_clock;   /* births exact to the timer's tick, not to the ns */
+	__u32 sample_moves; /* the step may change while we run */
+	__u32 pad;
 };
 
 /* What a perf uprobe was opened with. */
@@ -43,7 +45,8 @@ struct probe_name {
 
 /* Counters, one slot per CPU each. STAT_LOSS_FIRST on: losses, reported when not zero. */
 enum stat_id {
-	STAT_CALLS,	  /* probe hits of wanted processes */
+	STAT_CALLS,	  /* calls of wanted processes seen at their entry */
+	STAT_CALLS_SLOW,  /* of these: at a site that the kernel has to single-step */
 	STAT_ALLOCS,	  /* cfg.count_blocks: allocations recorded */
 	STAT_FREES,	  /* cfg.count_blocks: frees of recorded blocks */
 	STAT_WALKS,	  /* kernel stacks; of users the sum over their statuses */
@@ -81,7 +84,13 @@ struct block_key {
 };
 
 struct block_value {
-	__u64 size;
+	union {
+		struct {
+			__u64 size : 56;
+			__u64 step : 8; /* of sampling, when it was taken */
+		};
+		__u64 size_word; /* for atomic changes of size */
+	};
 	__u64 born_ns;
 	__u64 site;
 };
@@ -146,7 +155,7 @@ struct stack_event {
 
 #define STACK_EVENT_HEADER 56u
 
-_Static_assert(sizeof(struct cfg) == 80, "cfg");
+_Static_assert(sizeof(struct cfg) == 88, "cfg");
 _Static_assert(sizeof(struct probe_name) == 40, "probe_name");
 _Static_assert(sizeof(struct block_key) == 16, "block_key");
 _Static_assert(sizeof(struct block_value) == 24, "block_value");
