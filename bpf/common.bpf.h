@@ -160,15 +160,16 @@ struct call {
 	__u64 proc_key;
 	__u64 cookie;
 	__u64 size, ptr, out;
-	__u64 old_size, old_born, old_site; /* realloc: the block taken out at entry */
+	struct block_value old; /* realloc: the block taken out at entry */
 	__u32 has_old;
-	__u32 skip; /* filtered or not sampled: only there to hide nested calls */
+	__u16 skip; /* filtered or not sampled: only there to hide nested calls */
+	__u16 step; /* of sampling, when it was decided */
 };
 
 struct thread {
 	struct call call;
 	__s64 sample_left; /* bytes until the next sample */
-	__u32 sample_ready;
+	__u32 sample_step; /* that it was drawn for, + 1; 0: not drawn yet */
 	__u32 pad;
 	__u64 tramp, tramp_of;	  /* uretprobe trampoline of the process image tramp_of */
 	struct stack_event stack; /* result of stack_take() */
@@ -252,7 +253,8 @@ enum take_where {
 
 struct taking {
 	__u8 kind;
-	__u8 where; /* enum take_where */
+	__u8 where;    /* enum take_where */
+	__u8 sp_moved; /* words, with TAKE_AT_ENTRY */
 };
 
 /*
@@ -323,6 +325,7 @@ static __always_inline __u64 stack_take(struct pt_regs *ctx, struct thread *t, _
 	walk_start(&t->walk, ctx, slice, how->where == TAKE_AT_RETURN);
 	if (t->tramp_of == proc_key)
 		t->walk.tramp = t->tramp;
+	t->walk.sp += how->sp_moved * 8;
 	if (how->where == TAKE_AT_RET_SITE)
 		walk_leave(&t->walk);
 	stack_walk(&t->walk, &t->stack, proc_key, how->kind);

@@ -21,7 +21,10 @@
 		value_;                          \
 	})
 
-/* The n-th function argument that travels in a register, from 1; 0 gives 0. */
+/*
+ * The n-th function argument that travels in a register, from 1; 0 gives 0. 7: what a probe
+ * behind the entry finds in the register of results (x86-64, struct site).
+ */
 static __always_inline __u64 compat_arg(struct pt_regs *ctx, __u8 n)
 {
 	switch (n) {
@@ -38,6 +41,8 @@ static __always_inline __u64 compat_arg(struct pt_regs *ctx, __u8 n)
 #if defined(__TARGET_ARCH_x86)
 	case 6:
 		return CTX_LOAD(ctx->r9);
+	case 7:
+		return CTX_LOAD(PT_REGS_RC(ctx));
 #elif defined(__TARGET_ARCH_arm64)
 	case 6:
 		return CTX_LOAD(((struct user_pt_regs *)ctx)->regs[5]);

@@ -242,7 +242,7 @@ static __always_inline void rss_del_huge(__u64 pfn, __u64 freed)
 			site_sub(&old);
 		return;
 	}
-	__sync_fetch_and_add(&b->size, -freed);
+	__sync_fetch_and_add(&b->size_word, -freed);
 	s = bpf_map_lookup_elem(&sites, &b->site);
 	if (s)
 		__sync_fetch_and_add(&s->bytes, -freed);

@@ -191,7 +191,7 @@ static __always_inline void alloc_record(void *ctx, const struct kmem_alloc *a,
 	stack_take_kernel(ctx, s, alloc_identity(a), a->call_site);
 	s->kind = a->kind;
 	origin_put(a, s->site);
-	outstanding_add(&key, a->size, s);
+	outstanding_add(&key, (struct block_value){.size = a->size}, s);
 }
 
 /*

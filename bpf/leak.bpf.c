@@ -20,6 +20,8 @@
 
 #define MAP_ANONYMOUS 0x20
 
+__u32 sample_step; /* for calls that begin; moved by user space if cfg.sample_moves */
+
 /* --trace: one record per call, with the stack that was just taken. */
 static __always_inline void call_trace(struct stack_event *s, __u64 proc_key,
 				       const struct alloc_spec *spec, const struct block_key *key,
@@ -59,7 +61,7 @@ static __always_inline void on_free(struct pt_regs *ctx, __u64 proc_key,
 	t = thread_get();
 	if (!t)
 		return;
-	stack_take(ctx, t, proc_key, &(struct taking){spec->kind, TAKE_AT_ENTRY});
+	stack_take(ctx, t, proc_key, &(struct taking){spec->kind, TAKE_AT_ENTRY, spec->sp_moved});
 	call_trace(&t->stack, proc_key, spec, &key, b.size);
 }
 
@@ -67,13 +69,12 @@ static __always_inline void on_free(struct pt_regs *ctx, __u64 proc_key,
 static __always_inline void call_drop(struct call *c, __u64 proc_key)
 {
 	struct block_key key = {.address = c->ptr, .proc_key = proc_key};
-	struct block_value old = {c->old_size, c->old_born, c->old_site};
 	struct alloc_spec spec = alloc_spec_unpack(c->cookie);
 
 	if (!(spec.flags & ALLOC_FLAG_THROWS))
 		count(STAT_CALLS_BROKEN);
 	if (c->has_old)
-		block_put(&key, &old);
+		block_put(&key, &c->old);
 	c->has_old = 0;
 }
 
@@ -96,14 +97,16 @@ static __always_inline __u64 call_size(struct pt_regs *ctx, const struct alloc_s
 static __always_inline void call_take_old(struct call *c, __u64 proc_key)
 {
 	struct block_key key = {.address = c->ptr, .proc_key = proc_key};
-	struct block_value old;
 
-	if (c->has_old || !c->ptr || !block_take(&key, &old))
-		return;
-	c->has_old = 1;
-	c->old_size = old.size;
-	c->old_born = old.born_ns;
-	c->old_site = old.site;
+	if (!c->has_old && c->ptr)
+		c->has_old = block_take(&key, &c->old);
+}
+
+static __always_inline void call_decide(struct thread *t, struct call *c)
+{
+	c->step = cfg.sample_moves ? *(volatile __u32 *)&sample_step : 0;
+	c->skip = c->size < cfg.min_size || c->size > cfg.max_size ||
+		  !sample_take(t, c->size, c->step);
 }
 
 static __always_inline void call_announce_range(struct pt_regs *ctx, __u64 proc_key, __u8 op)
@@ -157,8 +160,7 @@ static __always_inline void call_begin(struct pt_regs *ctx, struct thread *t, __
 	if (spec.op == ALLOC_OP_REALLOC)
 		call_take_old(c, proc_key);
 	if (spec.op == ALLOC_OP_ALLOC || spec.op == ALLOC_OP_REALLOC)
-		c->skip = c->size < cfg.min_size || c->size > cfg.max_size ||
-			  !sample_take(t, c->size);
+		call_decide(t, c);
 	else if (spec.op == ALLOC_OP_MUNMAP || spec.op == ALLOC_OP_MREMAP)
 		call_announce_range(ctx, proc_key, spec.op);
 }
@@ -174,6 +176,8 @@ int leak_enter(struct pt_regs *ctx)
 	if (!proc_key)
 		return 0;
 	count(STAT_CALLS);
+	if (spec.flags & ALLOC_FLAG_SLOW)
+		count(STAT_CALLS_SLOW);
 	if (spec.op == ALLOC_OP_FREE) {
 		on_free(ctx, proc_key, &spec);
 	} else {
@@ -217,15 +221,14 @@ static __always_inline __u64 result_address(struct call *c, const struct alloc_s
 static __always_inline void old_settle(struct call *c, __u64 proc_key, int freed)
 {
 	struct block_key key = {.address = c->ptr, .proc_key = proc_key};
-	struct block_value old = {c->old_size, c->old_born, c->old_site};
 
 	if (!c->has_old)
 		return;
 	c->has_old = 0;
 	if (freed)
-		site_sub(&old);
+		site_sub(&c->old);
 	else
-		block_put(&key, &old);
+		block_put(&key, &c->old);
 }
 
 static __always_inline void on_resized(struct call *c, __u64 proc_key, __u64 rc)
@@ -262,8 +265,8 @@ static __always_inline void on_allocated(struct pt_regs *ctx, struct thread *t, 
 		old_settle(c, r->proc_key, key.address || !c->size);
 	if (!key.address || c->skip)
 		return;
-	stack_take(ctx, t, r->proc_key, &(struct taking){r->spec.kind, r->where});
-	outstanding_add(&key, c->size, &t->stack);
+	stack_take(ctx, t, r->proc_key, &(struct taking){r->spec.kind, r->where, 0});
+	outstanding_add(&key, (struct block_value){.size = c->size, .step = c->step}, &t->stack);
 	if (cfg.trace_calls)
 		call_trace(&t->stack, r->proc_key, &r->spec, &key, c->size);
 }
@@ -283,7 +286,7 @@ static __always_inline void on_mapped(struct pt_regs *ctx, struct thread *t, str
 		e.flags = t->call.ptr;
 		e.fd = t->call.out;
 	}
-	stack_take(ctx, t, r->proc_key, &(struct taking){ALLOC_KIND_MMAP, r->where});
+	stack_take(ctx, t, r->proc_key, &(struct taking){ALLOC_KIND_MMAP, r->where, 0});
 	s = site_get(&t->stack, r->proc_key);
 	if (s)
 		__sync_fetch_and_add(&s->allocs, 1);

@@ -32,44 +32,50 @@ struct {
 const volatile __u32 sample_weights[SAMPLE_WEIGHTS];
 const volatile __u32 sample_logs[SAMPLE_LOGS];
 
-/* Bytes to the next sample, exponentially distributed around cfg.sample_bytes. */
-static __always_inline __s64 sample_draw(void)
+/* Bytes to the next sample, exponentially distributed around the interval. */
+static __always_inline __s64 sample_draw(__u64 interval)
 {
 	__u32 i = bpf_get_prandom_u32() & (SAMPLE_LOGS - 1);
 
-	return (__s64)((cfg.sample_bytes * sample_logs[i]) >> 16) + 1;
+	return (__s64)((interval * sample_logs[i]) >> 16) + 1;
 }
 
 /*
  * Poisson sampling by bytes (as tcmalloc and heapprofd do): each byte is a sample point
  * with probability 1/interval, an allocation is taken if it holds one. Decided at entry,
- * so that what is not sampled costs next to nothing.
+ * so that what is not sampled costs next to nothing. The distance to the next
+ * point has no memory: after a change of step a new one is drawn.
  */
-static __always_inline int sample_take(struct thread *t, __u64 size)
+static __always_inline int sample_take(struct thread *t, __u64 size, __u32 step)
 {
-	if (!cfg.sample_bytes)
+	__u64 interval = sample_interval_of(cfg.sample_bytes, step);
+
+	if (!interval)
 		return 1;
-	if (!t->sample_ready) {
-		t->sample_ready = 1;
-		t->sample_left = sample_draw();
+	if (t->sample_step != step + 1) {
+		t->sample_step = step + 1;
+		t->sample_left = sample_draw(interval);
 	}
 	if (size < (__u64)t->sample_left) {
 		t->sample_left -= size;
 		return 0;
 	}
-	t->sample_left = sample_draw();
+	t->sample_left = sample_draw(interval);
 	return 1;
 }
 
-/* How many allocations of this size a recorded one stands for, in SAMPLE_UNITs (or 1). */
-static __always_inline __u64 sample_weight(__u64 size)
+/* How many allocations like it a recorded block stands for: SAMPLE_UNITs, or 1 always. */
+static __always_inline __u64 sample_weight(const struct block_value *b)
 {
-	return sample_weight_of(size, cfg.sample_bytes, sample_weights);
+	if (!cfg.sample_bytes && !cfg.sample_moves)
+		return 1;
+	return sample_weight_of(b->size, sample_interval_of(cfg.sample_bytes, b->step),
+				sample_weights);
 }
 
 static __always_inline void site_add(struct site *s, const struct block_value *b)
 {
-	__u64 w = sample_weight(b->size);
+	__u64 w = sample_weight(b);
 
 	__sync_fetch_and_add(&s->bytes, b->size * w);
 	__sync_fetch_and_add(&s->count, w);
@@ -81,7 +87,7 @@ static __always_inline void site_add(struct site *s, const struct block_value *b
 static __always_inline void site_sub(const struct block_value *b)
 {
 	struct site *s = bpf_map_lookup_elem(&sites, &b->site);
-	__u64 w = sample_weight(b->size);
+	__u64 w = sample_weight(b);
 
 	if (!s)
 		return; /* dropped with its process */
@@ -165,17 +171,14 @@ static __always_inline int block_put(const struct block_key *key, const struct b
 	return !err;
 }
 
-/* Records a block for the taken stack. */
-static __always_inline void outstanding_add(const struct block_key *key, __u64 size,
+/* Records a block, of which size and step are given, for the taken stack. */
+static __always_inline void outstanding_add(const struct block_key *key, struct block_value b,
 					    struct stack_event *stack)
 {
 	struct site *s = site_get(stack, key->proc_key);
-	struct block_value b = {
-		.size = size,
-		.born_ns = bpf_ktime_get_ns(),
-		.site = stack->site,
-	};
 
+	b.born_ns = bpf_ktime_get_ns();
+	b.site = stack->site;
 	if (s && block_put(key, &b))
 		site_add(s, &b);
 }

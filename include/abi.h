@@ -20,7 +20,7 @@ enum scope { SCOPE_PIDS, SCOPE_ALL, SCOPE_CGROUP };
 /* Written once before load, constant afterwards: unused paths vanish in the verifier. */
 struct cfg {
 	__u64 min_size, max_size;   /* bytes, inclusive */
-	__u64 sample_bytes;	    /* mean distance between samples; 0: every allocation */
+	__u64 sample_bytes;	    /* mean distance between samples at step 0, see sample.h */
 	__u64 pidns_dev, pidns_ino; /* 0: pids are those of the initial namespace */
 	__u32 scope;
 	__u32 self_tgid;    /* never traced */
@@ -29,7 +29,7 @@ struct cfg {
 	__u32 trace_calls;  /* one record per call */
 	__u32 task_storage; /* kernel has task storage; else a hash by thread */
 	__u32 raws;	    /* stacks that user space may be asked to finish; 0: none */
-	__u32 pad;
+	__u32 sample_moves; /* the step may change while we run */
 };
 
 /* Counters, one slot per CPU each. STAT_LOSS_FIRST on: losses, reported when not zero. */
@@ -37,7 +37,8 @@ enum stat_id {
 	STAT_ALLOCS,	  /* allocations recorded */
 	STAT_FREES,	  /* frees of recorded blocks */
 	STAT_FREES_OTHER, /* frees of blocks that were never recorded */
-	STAT_CALLS,	  /* probe hits of wanted processes */
+	STAT_CALLS,	  /* calls of wanted processes seen at their entry */
+	STAT_CALLS_SLOW,  /* of these: at a site that the kernel has to single-step */
 	STAT_WALKS,	  /* kernel stacks; of users the sum over their statuses */
 	STAT_WALK_FP,	  /* of these: with frames by frame pointer guess */
 	STAT_WALK_BUSY,	  /* of these: a mapping could not be looked up */
@@ -72,7 +73,13 @@ struct block_key {
 };
 
 struct block_value {
-	__u64 size;
+	union {
+		struct {
+			__u64 size : 56;
+			__u64 step : 8; /* of sampling, when it was taken */
+		};
+		__u64 size_word; /* for atomic changes of size */
+	};
 	__u64 born_ns;
 	__u64 site;
 };

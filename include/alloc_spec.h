@@ -31,9 +31,14 @@ enum alloc_flags {
 	ALLOC_FLAG_THROWS = 1,
 	/* This cookie sits on a `ret` instruction of the function, in place of a uretprobe. */
 	ALLOC_FLAG_RET_SITE = 2,
+	/* The kernel has to single-step the instruction that this cookie's probe is on. */
+	ALLOC_FLAG_SLOW = 4,
 };
 
-/* Arguments are numbered from 1 as the ABI passes them; 0 means none. */
+/*
+ * Arguments are numbered from 1 as the ABI passes them; 0 means none. In the cookie of an
+ * entry probe it is the register that holds the argument there, 7: rax.
+ */
 struct alloc_spec {
 	__u8 op;
 	__u8 size_arg;	/* bytes */
@@ -43,6 +48,7 @@ struct alloc_spec {
 	__u8 ok;	/* enum alloc_ok, about the return value */
 	__u8 kind;
 	__u8 flags;
+	__u16 sp_moved; /* words that the stack has grown by between entry and probe; FREE only */
 	__u16 function; /* index of the probed function, for names */
 };
 
@@ -51,7 +57,8 @@ static inline __u64 alloc_spec_pack(const struct alloc_spec *s)
 	return (__u64)(s->op & 15) | (__u64)(s->size_arg & 7) << 4 |
 	       (__u64)(s->count_arg & 7) << 7 | (__u64)(s->ptr_arg & 7) << 10 |
 	       (__u64)(s->out_arg & 7) << 13 | (__u64)(s->ok & 3) << 16 |
-	       (__u64)(s->kind & 3) << 18 | (__u64)(s->flags & 15) << 20 | (__u64)s->function << 32;
+	       (__u64)(s->kind & 3) << 18 | (__u64)(s->flags & 15) << 20 |
+	       (__u64)(s->sp_moved & 255) << 24 | (__u64)s->function << 32;
 }
 
 static inline struct alloc_spec alloc_spec_unpack(__u64 cookie)
@@ -65,6 +72,7 @@ static inline struct alloc_spec alloc_spec_unpack(__u64 cookie)
 		.ok = cookie >> 16 & 3,
 		.kind = cookie >> 18 & 3,
 		.flags = cookie >> 20 & 15,
+		.sp_moved = cookie >> 24 & 0xff,
 		.function = cookie >> 32 & 0xffff,
 	};
 }

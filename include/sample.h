@@ -6,6 +6,9 @@
  * probability 1 - exp(-s/R), so it stands for 1/(1 - exp(-s/R)) allocations of its size
  * (jemalloc, doc_internal/PROFILING_INTERNALS.md: unbias each sample, then sum). With
  * x = s/R: below 1 the series 1/x + 1/2 + x/12 is good to 0.14 %, above a table serves.
+ *
+ * R may change at any moment: each block keeps the step it was sampled with, so it is
+ * weighed by the R of its own time, and sums stay unbiased. A step doubles R.
  */
 #ifndef SAMPLE_H
 #define SAMPLE_H
@@ -16,13 +19,22 @@
 #define SAMPLE_STEP    64u   /* steps of the weight table for each R of size */
 #define SAMPLE_WEIGHTS 512u  /* up to x = 8, where the weight is 1.0003 */
 #define SAMPLE_LOGS    1024u /* -ln(u) in 1/65536, in steps of u */
+#define SAMPLE_STEPS   32u   /* steps are below this */
+#define SAMPLE_LARGEST (1ULL << 36) /* bytes; nothing overflows */
+#define SAMPLE_FIRST   32u /* bytes; doubled by step 1 where step 0 takes every allocation */
 
+/* R at a step, in bytes; first is that of step 0 (0: every allocation). */
+static inline __u64 sample_interval_of(__u64 first, __u32 step)
+{
+	step &= SAMPLE_STEPS - 1;
+	return !step ? first : (first ? first : SAMPLE_FIRST) << step;
+}
+
+/* In SAMPLE_UNITs; an interval of 0 takes every allocation. */
 static inline __u64 sample_weight_of(__u64 size, __u64 interval, const volatile __u32 *weights)
 {
 	__u64 i;
 
-	if (!interval)
-		return 1;
 	if (size / 8 >= interval)
 		return SAMPLE_UNIT;
 	if (size < interval)

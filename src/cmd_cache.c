@@ -250,12 +250,12 @@ static int print_end(struct cache *c)
 	struct view_end end = {
 		.time_ns = clock_real_ns(),
 		.ticks = c->ticks,
-		.duration_ns = duration,
+		.cost.duration_ns = duration,
 	};
 
-	cache_activity(c, &end.events, &run_ns);
-	end.tracing_cpu_ratio =
-		c->stats_fd >= 0 && duration ? (double)run_ns / (double)duration : -1;
+	cache_activity(c, &end.cost.events, &run_ns);
+	end.cost.timed = c->stats_fd >= 0;
+	end.cost.run_ns = (double)run_ns;
 	end.has_program = tracer_finish_program(c->tracer, &end.wait_status);
 	return view_end(c->view, &end);
 }

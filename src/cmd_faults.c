@@ -185,13 +185,13 @@ static int print_end(struct faults *f)
 	struct view_end end = {
 		.time_ns = clock_real_ns(),
 		.ticks = f->ticks,
-		.duration_ns = duration,
+		.cost.duration_ns = duration,
 	};
 
 	faults_activity(f, &events, &run_ns);
-	end.events = events;
-	end.tracing_cpu_ratio =
-		f->run_time_fd >= 0 && duration ? (double)run_ns / (double)duration : -1;
+	end.cost.events = events;
+	end.cost.timed = f->run_time_fd >= 0;
+	end.cost.run_ns = (double)run_ns;
 	end.has_program = tracer_finish_program(f->tracer, &end.wait_status);
 	return view_end(f->view, &end);
 }

@@ -160,14 +160,14 @@ static int print_end(struct kmem *k)
 	struct view_end end = {
 		.time_ns = clock_real_ns(),
 		.ticks = k->ticks,
-		.duration_ns = duration,
+		.cost.duration_ns = duration,
 	};
 
 	if (k->bpf)
 		kmem_activity(k, &events, &run_ns);
-	end.events = events;
-	end.tracing_cpu_ratio =
-		k->stats_fd >= 0 && duration ? (double)run_ns / (double)duration : -1;
+	end.cost.events = events;
+	end.cost.timed = k->stats_fd >= 0;
+	end.cost.run_ns = (double)run_ns;
 	return view_end(k->view, &end);
 }
 

@@ -105,6 +105,8 @@ static int on_tick(void *arg, bool last)
 	l->reporting = true;
 	if (!err)
 		err = print_rows(l, rows, n);
+	if (!err)
+		err = leak_overhead_report(l, clock_real_ns());
 	l->reporting = err != 0;
 	if (!err && l->internal_bytes)
 		log_verbose("%llu bytes mapped by allocators for themselves, not shown",
@@ -157,17 +159,11 @@ static int print_start(struct leak *l)
 
 static int print_end(struct leak *l, uint64_t start_ns)
 {
-	uint64_t duration = l->end_ns - start_ns;
-	double run_ns;
-	struct view_end end = {
-		.time_ns = clock_real_ns(),
-		.ticks = l->ticks,
-		.duration_ns = duration,
-	};
+	struct view_end end = {.time_ns = clock_real_ns(), .ticks = l->ticks};
 
 	leak_say_stacks(l);
-	meter_read(l->meter, &end.events, &run_ns);
-	end.tracing_cpu_ratio = run_ns >= 0 && duration ? run_ns / (double)duration : -1;
+	leak_overhead_total(l, &end.cost);
+	end.cost.duration_ns = l->end_ns - start_ns;
 	end.has_program = tracer_finish_program(l->tracer, &end.wait_status);
 	return view_end(l->view, &end);
 }
@@ -301,10 +297,7 @@ static int run_traced(struct leak *l)
 
 	if (err)
 		return err;
-	l->meter = meter_new(l->bpf->obj, bpf_map__fd(l->bpf->maps.stats));
-	if (!l->meter)
-		return -ENOMEM;
-	err = meter_schedule(l->meter, l->tracer);
+	err = leak_overhead_start(l);
 	if (err)
 		return err;
 	l->reporting = true;

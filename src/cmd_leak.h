@@ -16,6 +16,7 @@ struct leak_opts {
 	uint64_t min_size;	     /* bytes, inclusive */
 	uint64_t max_size;	     /* bytes, inclusive; UINT64_MAX: no limit */
 	uint64_t sample_bytes;	     /* mean bytes between samples; 0: every allocation */
+	double max_overhead;	     /* share of one CPU; 0: no bound */
 	uint64_t max_blocks;	     /* 0: by the memory of the machine */
 	uint64_t max_stacks;	     /* never 0 */
 	struct opt_list alloc, free; /* --alloc and --free SPECs */

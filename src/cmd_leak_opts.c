@@ -38,6 +38,10 @@ static const struct opt leak_rows[] = {
 };
 
 static const struct opt limit_rows[] = {
+	OPT_ROW("max-overhead", 0, OPT_PERCENT, FIELD(max_overhead), "PCT",
+		"Sample, ever more coarsely, as needed to keep tracing under this much of one CPU; "
+		"0: no bound",
+		.fallback = "0"),
 	OPT_ROW("max-blocks", 0, OPT_U64, FIELD(max_blocks), "N",
 		"Room for live blocks; 0: what an eighth of the available memory holds, "
 		"at most 2097152",

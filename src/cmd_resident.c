@@ -140,10 +140,10 @@ static int print_json(const struct resident_opts *o, const struct resident_files
 							      .losses = &unreadable,
 							      .n_losses = 1});
 	if (!err)
-		err = view_end(view, &(struct view_end){.time_ns = clock_real_ns(),
-							.ticks = 1,
-							.duration_ns = clock_mono_ns() - start_ns,
-							.tracing_cpu_ratio = -1});
+		err = view_end(view,
+			       &(struct view_end){.time_ns = clock_real_ns(),
+						  .ticks = 1,
+						  .cost.duration_ns = clock_mono_ns() - start_ns});
 	view_free(view);
 	return err;
 }

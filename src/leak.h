@@ -2,7 +2,7 @@
 /*
  * leak.h - the parts of `memtally leak` among themselves: cmd_leak.c runs it, leak_load.c
  * prepares the kernel side, leak_events.c takes what the event ring brings, leak_rows.c makes rows
- * of the tables, leak_losses.c says what was lost.
+ * of the tables, leak_overhead.c watches what it costs, leak_losses.c says what was lost.
  */
 #ifndef MEMTALLY_LEAK_H
 #define MEMTALLY_LEAK_H
@@ -15,9 +15,16 @@
 #include "trace/meter.h"
 #include "trace/probes.h"
 #include "trace/stacks.h"
+#include "trace/throttle.h"
 #include "trace/tracer.h"
 #include "view/rank.h"
 #include "view/view.h"
+
+/* What tracing had cost at one moment. */
+struct leak_overhead_at {
+	struct meter_sum sum;
+	uint64_t time_ns; /* monotonic */
+};
 
 struct leak {
 	const struct leak_opts *o;
@@ -32,6 +39,8 @@ struct leak {
 	size_t n_custom;
 	struct allocators *allocators;
 	struct meter *meter;
+	struct throttle throttle;
+	struct leak_overhead_at began, reported, judged;
 	uint64_t map_bytes;
 	uint64_t ticks, end_ns;
 	uint64_t purged_ns;
@@ -74,6 +83,13 @@ bool leak_forgets(const struct leak *l, const struct process *p);
 int leak_purge(struct leak *l);
 /* Names the frames of one row. 0 or -ENOMEM. */
 int leak_row_resolve(struct leak *l, struct row *row);
+
+/* Measures from now on; with --max-overhead, keeps to it. It says what failed. 0 or -errno. */
+int leak_overhead_start(struct leak *l);
+/* What it has cost since the last report, with -v and --max-overhead. 0 or what view.h says. */
+int leak_overhead_report(struct leak *l, uint64_t time_ns);
+/* From the beginning. */
+void leak_overhead_total(struct leak *l, struct view_cost *ret);
 
 /* How the stacks that were taken ended, for -v. */
 void leak_say_stacks(const struct leak *l);

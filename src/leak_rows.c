@@ -15,7 +15,8 @@ struct rows {
 	struct row *v;
 	size_t n, cap;
 	uint64_t now_ns;
-	uint64_t unit; /* of bytes and counts: SAMPLE_UNIT while sampling */
+	uint64_t unit; /* of bytes and counts: SAMPLE_UNIT where they may be sampled */
+	bool sampled;
 };
 
 static const char *const kind_names[] = {
@@ -87,7 +88,7 @@ static int on_site(const void *key, const void *value, void *arg)
 		return err;
 	row->bytes = (uint64_t)MAX(s->bytes, 0) / r->unit;
 	row->count = ((uint64_t)s->count + r->unit / 2) / r->unit;
-	row->estimated = r->unit > 1;
+	row->estimated = r->sampled;
 	row->allocs = s->allocs;
 	row->frees = s->frees;
 	row->age_mean_ns = site_mean_age(s, r->now_ns);
@@ -98,6 +99,7 @@ static int on_site(const void *key, const void *value, void *arg)
 
 struct live {
 	uint64_t site, proc_key, born_ns, address, size;
+	uint32_t step;
 };
 
 struct lives {
@@ -118,8 +120,12 @@ static int on_block(const void *key, const void *value, void *arg)
 		return 0;
 	err = array_reserve(&l->v, &l->cap, l->n + 1, sizeof(*l->v));
 	if (!err)
-		l->v[l->n++] = (struct live){stacks_site(l->stacks, b->site), k->proc_key,
-					     b->born_ns, k->address, b->size};
+		l->v[l->n++] = (struct live){stacks_site(l->stacks, b->site),
+					     k->proc_key,
+					     b->born_ns,
+					     k->address,
+					     b->size,
+					     b->step};
 	return err;
 }
 
@@ -143,6 +149,16 @@ static int keep_blocks(struct row *row, const struct live *v, size_t n, uint64_t
 	return 0;
 }
 
+/* How many blocks like it a block stands for, in units. */
+static uint64_t block_weight(const struct rows *r, const struct live *b)
+{
+	uint64_t interval = sample_interval_of(r->l->o->sample_bytes, b->step);
+
+	return r->unit == 1
+		       ? 1
+		       : sample_weight_of(b->size, interval, r->l->bpf->rodata->sample_weights);
+}
+
 /* One row of n blocks of the same site, oldest first. */
 static int row_of_blocks(struct rows *r, const struct live *v, size_t n)
 {
@@ -155,14 +171,14 @@ static int row_of_blocks(struct rows *r, const struct live *v, size_t n)
 	if (!row)
 		return err;
 	for (size_t i = 0; i < n; i++) {
-		w = sample_weight_of(v[i].size, o->sample_bytes, r->l->bpf->rodata->sample_weights);
+		w = block_weight(r, &v[i]);
 		bytes += v[i].size * w;
 		count += w;
 		age_sum += (r->now_ns - v[i].born_ns) / 1000;
 	}
 	row->bytes = bytes / r->unit;
 	row->count = (count + r->unit / 2) / r->unit;
-	row->estimated = r->unit > 1;
+	row->estimated = r->sampled;
 	row->has_ages = true;
 	row->age_mean_ns = age_sum / n * 1000;
 	row->age_max_ns = r->now_ns - v[0].born_ns;
@@ -332,7 +348,8 @@ int leak_rows_read(struct leak *l, struct row **ret, size_t *ret_n)
 	struct rows r = {
 		.l = l,
 		.now_ns = clock_mono_ns(),
-		.unit = l->o->sample_bytes ? SAMPLE_UNIT : 1,
+		.unit = l->o->sample_bytes || l->o->max_overhead > 0 ? SAMPLE_UNIT : 1,
+		.sampled = l->o->sample_bytes || l->throttle.raised,
 	};
 	struct collect_map sites = {bpf_map__fd(l->bpf->maps.sites), sizeof(uint64_t),
 				    sizeof(struct site)};

@@ -20,6 +20,7 @@
 struct calibration {
 	uint64_t emulated;	   /* 1 << enum insn_class */
 	uint32_t ns[INSN_CLASSES]; /* per hit, slowest form; OTHER: single-stepped; 0: unknown */
+	uint32_t return_ns;	   /* what a return probe takes, less its hit at the entry */
 	bool cached;		   /* came from the file of this boot */
 };
 

@@ -2,7 +2,8 @@
 /*
  * The calibration of this boot, one small text file:
  *
- *   memtally-calibration 1
+ *   memtally-calibration 2
+ *   uretprobe 420
  *   nop 886
  *   push 944
  *   ...
@@ -25,7 +26,8 @@
 #include "lib/lib.h"
 
 #define DEFAULT_DIR "/run/memtally"
-#define HEADER	    "memtally-calibration 1"
+#define HEADER	    "memtally-calibration 2"
+#define RETURN	    "uretprobe" /* besides the names of classes */
 #define FILE_MAX    4096
 
 /* A uprobe hit takes between 50 ns and 10 ms, or something else was measured. */
@@ -91,6 +93,7 @@ static int class_by_name(const char *name)
 static int parse_line(char *line, struct calibration *c)
 {
 	char *number = strchr(line, ' ');
+	uint32_t *to;
 	uint64_t ns;
 	int class;
 
@@ -98,9 +101,10 @@ static int parse_line(char *line, struct calibration *c)
 		return -EBADMSG;
 	*number++ = '\0';
 	class = class_by_name(line);
-	if (class < 0 || c->ns[class] || parse_u64(number, NS_MIN, NS_MAX, &ns))
+	to = !strcmp(line, RETURN) ? &c->return_ns : class < 0 ? NULL : &c->ns[class];
+	if (!to || *to || parse_u64(number, to == &c->return_ns ? 1 : NS_MIN, NS_MAX, &ns))
 		return -EBADMSG;
-	c->ns[class] = (uint32_t)ns;
+	*to = (uint32_t)ns;
 	return 0;
 }
 
@@ -118,7 +122,7 @@ static int parse_text(char *text, struct calibration *ret)
 		return -EBADMSG;
 	c.emulated = calibrate_judge(c.ns);
 	/* nop is the measure itself: without it there was no clear result to keep. */
-	if (!(c.emulated >> INSN_NOP & 1))
+	if (!(c.emulated >> INSN_NOP & 1) || !c.return_ns)
 		return -EBADMSG;
 	*ret = c;
 	return 0;
@@ -146,7 +150,7 @@ static int read_cache(int dir_fd, const char *name, struct calibration *ret)
 
 static int format_text(const struct calibration *c, char *buf, size_t len)
 {
-	size_t n = (size_t)snprintf(buf, len, HEADER "\n");
+	size_t n = (size_t)snprintf(buf, len, HEADER "\n" RETURN " %" PRIu32 "\n", c->return_ns);
 	int class;
 
 	for (class = 0; class < INSN_CLASSES && n < len; class ++)

@@ -50,7 +50,10 @@ static ssize_t read_code(void *arg, uint64_t vaddr, void *buf, size_t len)
 	return err ? err : -EBADMSG;
 }
 
-/* Registers that the BPF side reads: the arguments, and the stack pointer by its own rule. */
+/*
+ * Registers that the BPF side reads: the arguments, and the stack pointer by its own rule;
+ * where a free takes a stack (--trace), those that its caller has saved nowhere yet.
+ */
 static uint16_t registers_read(const struct alloc_spec *s)
 {
 	static const uint16_t by_arg[] = {0,	    INSN_RDI, INSN_RSI, INSN_RDX,
@@ -58,8 +61,32 @@ static uint16_t registers_read(const struct alloc_spec *s)
 
 	if (s->op >= ALLOC_OP_MMAP)
 		return INSN_ARGS;
+	if (s->op == ALLOC_OP_FREE)
+		return by_arg[s->ptr_arg & 7] | INSN_RBX | INSN_RBP;
 	return by_arg[s->size_arg & 7] | by_arg[s->count_arg & 7] | by_arg[s->ptr_arg & 7] |
 	       by_arg[s->out_arg & 7];
+}
+
+/* May an argument be looked for elsewhere? The BPF side has mmap's in fixed places. */
+static bool arguments_move(const struct alloc_spec *s)
+{
+	return s->op < ALLOC_OP_MMAP;
+}
+
+/* What the function is called with, as it lies at the site. */
+static struct alloc_spec spec_at(const struct alloc_spec *s, const struct site *site)
+{
+	struct alloc_spec at = *s;
+
+	at.flags |= site->fast ? 0 : ALLOC_FLAG_SLOW;
+	if (!arguments_move(s))
+		return at;
+	at.sp_moved = (uint8_t)(-site->sp_change / 8);
+	at.size_arg = site->arg_at[s->size_arg];
+	at.count_arg = site->arg_at[s->count_arg];
+	at.ptr_arg = site->arg_at[s->ptr_arg];
+	at.out_arg = site->arg_at[s->out_arg];
+	return at;
 }
 
 struct slot_query {
@@ -170,19 +197,29 @@ static struct site_func func_of(const struct planning *p, const struct alloc_sit
 	return f;
 }
 
-/* Bytes from the entry to the probe; 0 where nothing better is known. */
-static uint32_t choose_delta(const struct planning *p, const struct alloc_site *s)
+/* Where the probe of a function's entry goes: the entry itself if nothing better is known. */
+static struct site choose_site(const struct planning *p, const struct alloc_site *s)
 {
 	struct site_code code = code_of(p);
 	struct site_func func = func_of(p, s);
-	struct site_want want = {.emulated = p->emulated, .keep = registers_read(&s->spec)};
-	struct site site = {0};
+	struct site_want want = {
+		.emulated = p->emulated,
+		.keep = registers_read(&s->spec),
+		.may_hold = arguments_move(&s->spec) ? INSN_ARGS | INSN_RAX : 0,
+	};
+	struct site site = {.arg_at = {0, 1, 2, 3, 4, 5, 6}, .reason = "its code cannot be read"};
 
-	if (site_choose(&code, &func, &want, &site))
-		return 0;
+	/* What no return probe belongs to may have made room on its stack before. */
+	want.sp_may_move = s->spec.op == ALLOC_OP_FREE;
+	site_choose(&code, &func, &want, &site);
+	if (site.sp_change > 0 || site.sp_change % 8 || site.sp_change < -8 * UINT8_MAX) {
+		want.sp_may_move = false;
+		site_choose(&code, &func, &want, &site);
+	}
 	if (!site.fast)
 		strlist_add(p->notes->slow, "%s in %s: %s", s->name, p->o->path, site.reason);
-	return site.delta;
+	(site.fast ? p->plan->fast : p->plan->slow)[site.class]++;
+	return site;
 }
 
 /* -ENOTSUP: the function's ends can't be known, it is left out. */
@@ -211,8 +248,9 @@ static int add_ret_sites(const struct planning *p, const struct alloc_site *s)
 
 static int plan_site(const struct planning *p, const struct alloc_site *s)
 {
-	uint64_t cookie = alloc_spec_pack(&s->spec);
-	uint64_t off = s->offset;
+	struct alloc_spec spec;
+	struct site site;
+	uint64_t off;
 	int err = 0;
 
 	if (s->spec.flags & ALLOC_FLAG_THROWS) {
@@ -220,10 +258,12 @@ static int plan_site(const struct planning *p, const struct alloc_site *s)
 		if (err)
 			return err == -ENOTSUP ? 0 : err;
 	}
-	off += choose_delta(p, s);
-	err = list_add(&p->plan->list[PLAN_ENTER], off, cookie);
+	site = choose_site(p, s);
+	off = s->offset + site.delta;
+	spec = spec_at(&s->spec, &site);
+	err = list_add(&p->plan->list[PLAN_ENTER], off, alloc_spec_pack(&spec));
 	if (!err && s->spec.op != ALLOC_OP_FREE && !(s->spec.flags & ALLOC_FLAG_THROWS))
-		err = list_add(&p->plan->list[PLAN_RETURN], off, cookie);
+		err = list_add(&p->plan->list[PLAN_RETURN], off, alloc_spec_pack(&s->spec));
 	return err;
 }
 

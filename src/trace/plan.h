@@ -9,6 +9,7 @@
 #include "lib/object.h"
 #include "lib/strlist.h"
 #include "trace/allocators.h"
+#include "trace/insn.h"
 
 enum plan_program { PLAN_ENTER, PLAN_RETURN, PLAN_RET_SITE, PLAN_PROGRAMS };
 
@@ -19,6 +20,8 @@ struct plan_list {
 
 struct plan {
 	struct plan_list list[PLAN_PROGRAMS];
+	/* Entry sites by class of their instruction: emulated, and single-stepped. */
+	uint32_t fast[INSN_CLASSES], slow[INSN_CLASSES];
 };
 
 /* Notes for people, filled on the way. */

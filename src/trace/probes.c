@@ -10,7 +10,8 @@
 #include "trace/plan.h"
 #include "trace/uprobe.h"
 
-#define EVERY_PROCESS 0
+#define EVERY_PROCESS	0
+#define COST_UNKNOWN_NS 1000 /* of a hit, where nothing could be measured */
 
 /* One object that was searched. */
 struct searched {
@@ -31,7 +32,7 @@ struct attached {
 struct probes {
 	struct probes_config cfg;
 	struct probes_programs programs;
-	uint64_t emulated;
+	struct calibration cal;
 	bool multi; /* one link for all offsets; else one perf event each */
 	bool loaded;
 	struct searched *searched;
@@ -45,13 +46,11 @@ struct probes {
 struct probes *probes_new(const struct probes_config *c)
 {
 	struct probes *p = calloc(1, sizeof(*p));
-	struct calibration cal;
 
 	if (!p)
 		return NULL;
 	p->cfg = *c;
-	if (!calibrate_load(NULL, &cal)) /* else every probe goes to the entry */
-		p->emulated = cal.emulated;
+	calibrate_load(NULL, &p->cal); /* on failure every probe goes to the entry */
 	return p;
 }
 
@@ -160,7 +159,7 @@ static int search(struct probes *p, const struct object *o, struct searched **re
 	*s = (struct searched){.o = o};
 	err = note_found(p, o, &found);
 	if (!err)
-		err = plan_make(o, &found, p->emulated, &notes, &s->plan);
+		err = plan_make(o, &found, p->cal.emulated, &notes, &s->plan);
 	if (err) {
 		alloc_found_deinit(&found);
 		return err;
@@ -339,6 +338,38 @@ const char *const *probes_skipped_lines(const struct probes *p, size_t *ret_n)
 const char *const *probes_slow_lines(const struct probes *p, size_t *ret_n)
 {
 	return lines(&p->slow, ret_n);
+}
+
+/* Mean over n[class] sites; 0 without any. */
+static double mean_cost(const struct probes *p, const uint32_t *n)
+{
+	double sum = 0, sites = 0;
+
+	for (int i = 0; i < INSN_CLASSES; i++) {
+		uint32_t ns = p->cal.ns[i] ? p->cal.ns[i] : p->cal.ns[INSN_OTHER];
+
+		sum += (double)n[i] * (ns ? ns : COST_UNKNOWN_NS);
+		sites += n[i];
+	}
+	return sites > 0 ? sum / sites : 0;
+}
+
+void probes_costs(const struct probes *p, struct probe_costs *ret)
+{
+	uint32_t fast[INSN_CLASSES] = {0}, slow[INSN_CLASSES] = {0};
+
+	for (size_t i = 0; i < p->n_searched; i++) {
+		for (int j = 0; j < INSN_CLASSES; j++) {
+			fast[j] += p->searched[i].plan.fast[j];
+			slow[j] += p->searched[i].plan.slow[j];
+		}
+	}
+	*ret = (struct probe_costs){
+		.enter_ns = mean_cost(p, fast),
+		.slow_ns = mean_cost(p, slow),
+		.return_ns = p->cal.return_ns ? p->cal.return_ns : COST_UNKNOWN_NS,
+		.ret_site_ns = p->cal.ns[INSN_RET] ? p->cal.ns[INSN_RET] : COST_UNKNOWN_NS,
+	};
 }
 
 bool probes_is_allocator(const struct probes *p, const struct object *o)

@@ -19,6 +19,14 @@ struct probes_config {
 	bool follow;		       /* children must have the probes from their first moment */
 };
 
+/*
+ * What the kernel takes for a hit besides the program's own time, ns, as measured on this
+ * machine: mean over the sites there are. slow: single-stepped entry sites.
+ */
+struct probe_costs {
+	double enter_ns, slow_ns, return_ns, ret_site_ns;
+};
+
 struct probes_programs {
 	struct bpf_program *enter, *leave, *ret_site;
 };
@@ -53,6 +61,8 @@ const char *const *probes_found_lines(const struct probes *p, size_t *ret_n);
 const char *const *probes_skipped_lines(const struct probes *p, size_t *ret_n);
 /* Sites that the kernel has to single-step: "free in libfoo.so: first instruction ...". */
 const char *const *probes_slow_lines(const struct probes *p, size_t *ret_n);
+/* Of all objects found so far. */
+void probes_costs(const struct probes *p, struct probe_costs *ret);
 /* Is this object an allocator library (other than libc), whose own mappings are not leaks? */
 bool probes_is_allocator(const struct probes *p, const struct object *o);
 /* Does this ELF address lie in a function that hands out or takes back blocks? */

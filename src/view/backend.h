@@ -5,6 +5,11 @@
 
 #include "view/view.h"
 
+struct view_costs {
+	uint64_t time_ns, tick;
+	const struct view_cost *cost;
+};
+
 /*
  * A form of output. Functions write to the given stream and leave write errors in it;
  * they return 0 or -ENOMEM. report_begin and row may be NULL.
@@ -15,6 +20,7 @@ struct view_backend {
 	int (*row)(const struct view_config *c, const struct view_report *r, size_t i, FILE *out);
 	int (*report_end)(const struct view_config *c, const struct view_report *r, FILE *out);
 	int (*record)(const struct view_config *c, const struct view_record *r, FILE *out);
+	int (*cost)(const struct view_config *c, const struct view_costs *costs, FILE *out);
 	int (*call)(const struct view_config *c, const struct view_call *call, FILE *out);
 	int (*end)(const struct view_config *c, const struct view_end *e, FILE *out);
 };

@@ -324,6 +324,35 @@ static int record_print(const struct view_config *c, const struct view_record *r
 	return json_line(o, out);
 }
 
+static void put_ratio(json_t *o, const char *key, double part, double whole)
+{
+	put(o, key, whole > 0 ? json_number(part / whole) : json_null());
+}
+
+static void put_cost(json_t *o, const struct view_cost *c)
+{
+	double ns = (double)c->duration_ns, timed = c->timed ? 1 : 0;
+
+	put(o, "duration_s", json_number(ns / 1e9));
+	put_ratio(o, "tracing_cpu_ratio", c->run_ns + c->trap_ns, timed * ns);
+	put_ratio(o, "trap_cpu_ratio", c->trap_ns, timed * ns);
+	put(o, "events", json_uint(c->events));
+	put_ratio(o, "events_per_s", (double)c->events * 1e9, ns);
+	put_ratio(o, "ns_per_event", c->run_ns + c->trap_ns, timed * (double)c->events);
+	put(o, "sample_bytes", json_uint(c->sample_bytes));
+	put(o, "max_overhead_ratio", c->bound > 0 ? json_number(c->bound) : json_null());
+	put(o, "over_bound", json_boolean(c->over));
+	put(o, "floor_over_bound", json_boolean(c->floor_over));
+}
+
+static int cost_print(const struct view_config *c, const struct view_costs *costs, FILE *out)
+{
+	json_t *o = json_head(c, "overhead", costs->time_ns, costs->tick);
+
+	put_cost(o, costs->cost);
+	return json_line(o, out);
+}
+
 /* As a shell has it: 128 + signal for a program that was killed. */
 static json_t *json_status(const struct view_end *e)
 {
@@ -340,10 +369,7 @@ static int end_print(const struct view_config *c, const struct view_end *e, FILE
 
 	put(o, "ticks", json_uint(e->ticks));
 	put(o, "program_status", json_status(e));
-	put(o, "duration_s", json_number((double)e->duration_ns / 1e9));
-	put(o, "tracing_cpu_ratio",
-	    e->tracing_cpu_ratio < 0 ? json_null() : json_number(e->tracing_cpu_ratio));
-	put(o, "events", json_uint(e->events));
+	put_cost(o, &e->cost);
 	return json_line(o, out);
 }
 
@@ -352,6 +378,7 @@ const struct view_backend view_json = {
 	.row = row_print,
 	.report_end = losses_print,
 	.record = record_print,
+	.cost = cost_print,
 	.call = call_print,
 	.end = end_print,
 };

@@ -164,6 +164,18 @@ int view_losses(struct view *v, const struct view_report *r)
 	return v->out_err ? v->out_err : v->folded_err;
 }
 
+int view_cost(struct view *v, uint64_t time_ns, uint64_t tick, const struct view_cost *cost)
+{
+	struct view_costs costs = {time_ns, tick, cost};
+
+	errno = 0;
+	if (!v->backend)
+		return notes_flush(v->c.notes, view_text.cost(&v->c, &costs, v->c.notes));
+	if (v->out_err)
+		return v->out_err;
+	return v->out_err = stream_flush(v->c.out, v->backend->cost(&v->c, &costs, v->c.out));
+}
+
 int view_call(struct view *v, const struct view_call *call)
 {
 	errno = 0;

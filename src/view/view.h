@@ -106,9 +106,20 @@ struct view_record {
 	size_t n_frames;
 };
 
+/* What tracing took from the CPUs. */
+struct view_cost {
+	uint64_t duration_ns, events;
+	bool timed;		/* the two that follow are known */
+	double run_ns, trap_ns; /* in BPF programs; in the traps of the probes */
+	uint64_t sample_bytes;	/* mean distance of samples now; 0: everything is recorded */
+	double bound;		/* --max-overhead, share of one CPU; 0: none */
+	bool over;		/* the bound is not kept ... */
+	bool floor_over;	/* ... and cannot be: the probes alone take more */
+};
+
 struct view_end {
-	uint64_t time_ns, ticks, duration_ns, events;
-	double tracing_cpu_ratio; /* CPU seconds in probes per second; < 0: not known */
+	uint64_t time_ns, ticks;
+	struct view_cost cost; /* of the whole run */
 	bool has_program;
 	int wait_status; /* of the program, as waitpid() gave it */
 };
@@ -124,6 +135,8 @@ int view_start(struct view *v, const struct view_start *s);
 int view_report(struct view *v, const struct view_report *r);
 /* A record; nothing with folded "-". */
 int view_record(struct view *v, const struct view_record *r);
+/* What tracing has cost since the last report. */
+int view_cost(struct view *v, uint64_t time_ns, uint64_t tick, const struct view_cost *cost);
 /* The losses of a report that was made of records; its rows (if any) are for folded only. */
 int view_losses(struct view *v, const struct view_report *r);
 int view_call(struct view *v, const struct view_call *c);

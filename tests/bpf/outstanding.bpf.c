@@ -27,7 +27,8 @@ int run_add(void *ctx)
 	t->stack.pcs[1] = 0x2222;
 	t->stack.kind = 0;
 	t->stack.status = WALK_COMPLETE;
-	outstanding_add(&key, input.size, &t->stack);
+	outstanding_add(&key, (struct block_value){.size = input.size, .step = input.step},
+			&t->stack);
 	result = t->stack.site;
 	return 0;
 }
@@ -57,6 +58,6 @@ int run_sample(void *ctx)
 {
 	struct thread *t = thread_get();
 
-	result = t ? sample_take(t, input.size) : -1;
+	result = t ? sample_take(t, input.size, input.step) : -1;
 	return 0;
 }

@@ -6,6 +6,7 @@
 
 struct test_input {
 	__u64 address, proc_key, size, site;
+	__u32 step;
 };
 
 #endif

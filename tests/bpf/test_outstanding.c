@@ -24,7 +24,7 @@
 struct options {
 	uint32_t blocks, sites, ring;
 	uint64_t sample_bytes;
-	bool no_task_storage;
+	bool no_task_storage, sample_moves;
 };
 
 static int drop(void *ctx, void *data, size_t len)
@@ -44,6 +44,7 @@ static struct outstanding_test_bpf *load(const struct options *o)
 	assert_non_null(b);
 	((struct cfg *)&b->rodata->cfg)->task_storage = !o->no_task_storage;
 	((struct cfg *)&b->rodata->cfg)->sample_bytes = o->sample_bytes;
+	((struct cfg *)&b->rodata->cfg)->sample_moves = o->sample_moves;
 	sampling_fill(b->rodata->sample_weights, b->rodata->sample_logs);
 	bpf_map__set_max_entries(b->maps.blocks, o->blocks ? o->blocks : 1000);
 	bpf_map__set_max_entries(b->maps.sites, o->sites ? o->sites : 100);
@@ -64,7 +65,7 @@ static long run(struct outstanding_test_bpf *b, struct bpf_program *p)
 
 static long add(struct outstanding_test_bpf *b, uint64_t address, uint64_t size, uint64_t site)
 {
-	b->bss->input = (struct test_input){address, PROC, size, site};
+	b->bss->input = (struct test_input){address, PROC, size, site, 0};
 	return run(b, b->progs.run_add);
 }
 
@@ -137,7 +138,7 @@ static void test_processes_are_apart(void **state)
 
 	(void)state;
 	add(b, 0x1000, 100, 7);
-	b->bss->input = (struct test_input){0x1000, PROC + (1ULL << 32), 50, 8};
+	b->bss->input = (struct test_input){0x1000, PROC + (1ULL << 32), 50, 8, 0};
 	run(b, b->progs.run_add);
 	assert_int_equal(del(b, 0x1000), 100);
 	assert_int_equal(site_of(b, 8).bytes, 50);
@@ -238,6 +239,64 @@ static void test_sampling_rate(void **state)
 	outstanding_test_bpf__destroy(b);
 }
 
+/*
+ * The step changes every 50 draws: 0 (all), 6 (2048 bytes), 9 (16384). What was taken,
+ * weighed by the step it was taken with, must still add up to all: 40,000 at each step.
+ * The sum's variance is that of the two coarse thirds, n (1 - p) / p with p = 0.04765 and
+ * 0.006085: 800 thousand and 6.53 million; six standard deviations are 16,243.
+ */
+static void test_estimate_across_steps(void **state)
+{
+	static const uint32_t steps[] = {0, 6, 9};
+	struct outstanding_test_bpf *b = load(&(struct options){.sample_moves = true});
+	uint32_t taken[3] = {0};
+	double estimate = 0;
+
+	(void)state;
+	b->bss->input.size = 100;
+	for (int i = 0; i < 120000; i++) {
+		int at = i / 50 % 3;
+
+		b->bss->input.step = steps[at];
+		if (!run(b, b->progs.run_sample))
+			continue;
+		taken[at]++;
+		estimate += sample_weight_of(100, sample_interval_of(0, steps[at]),
+					     b->rodata->sample_weights);
+	}
+	assert_int_equal(taken[0], 40000);
+	assert_in_range(taken[1], 1906 - 256, 1906 + 256);
+	assert_in_range(taken[2], 243 - 94, 243 + 94);
+	assert_in_range((long)(estimate / SAMPLE_UNIT), 120000 - 16243, 120000 + 16243);
+	outstanding_test_bpf__destroy(b);
+}
+
+/* A block leaves its site with the weight it came with, whatever the step is by then. */
+static void test_blocks_keep_their_step(void **state)
+{
+	static const uint32_t steps[] = {0, 1, 7, 12, SAMPLE_STEPS - 1};
+	struct outstanding_test_bpf *b = load(&(struct options){.sample_moves = true});
+	double count = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 5; i++) {
+		b->bss->input = (struct test_input){0x1000 + i * 64, PROC, 100, 7, steps[i]};
+		run(b, b->progs.run_add);
+		count += sample_weight_of(100, sample_interval_of(0, steps[i]),
+					  b->rodata->sample_weights);
+		assert_true((double)site_of(b, 7).count == count);
+		assert_true((double)site_of(b, 7).bytes == 100 * count);
+	}
+	for (uint32_t i = 0; i < 5; i++) {
+		b->bss->input.step = 3;
+		assert_int_equal(del(b, 0x1000 + i * 64), 100);
+	}
+	assert_int_equal(site_of(b, 7).count, 0);
+	assert_int_equal(site_of(b, 7).bytes, 0);
+	assert_no_losses(b);
+	outstanding_test_bpf__destroy(b);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -256,6 +315,8 @@ int main(void)
 		cmocka_unit_test(test_full_ring_is_retried),
 		cmocka_unit_test(test_thread_state),
 		cmocka_unit_test(test_sampling_rate),
+		cmocka_unit_test(test_estimate_across_steps),
+		cmocka_unit_test(test_blocks_keep_their_step),
 	};
 
 	return cmocka_run_group_tests_name("outstanding (BPF)", tests, setup, NULL);

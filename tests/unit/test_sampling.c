@@ -42,8 +42,8 @@ static void test_no_sampling_has_weight_one(void **state)
 {
 	struct tables *t = *state;
 
-	assert_int_equal(sample_weight_of(0, 0, t->weights), 1);
-	assert_int_equal(sample_weight_of(UINT64_MAX, 0, t->weights), 1);
+	assert_int_equal(sample_weight_of(0, 0, t->weights), SAMPLE_UNIT);
+	assert_int_equal(sample_weight_of(UINT64_MAX, 0, t->weights), SAMPLE_UNIT);
 }
 
 static void test_extremes_do_not_overflow(void **state)

@@ -104,7 +104,9 @@ static void measured(void **state)
 		if (c.ns[i])
 			print_message("  %-8s %6u ns%s\n", insn_class_name((enum insn_class)i),
 				      c.ns[i], c.emulated >> i & 1 ? " emulated" : "");
+	print_message("  uretprobe %u ns\n", c.return_ns);
 	assert_false(c.cached);
+	assert_true(c.return_ns > 1 && c.return_ns < 100000);
 	assert_true(c.emulated == calibrate_judge(c.ns));
 	assert_true(c.emulated & BIT(NOP)); /* else this machine shows no gap at all */
 	assert_false(c.emulated & BIT(OTHER));
@@ -150,22 +152,27 @@ static void bad_files(void **state)
 {
 	static const char *const texts[] = {
 		"",
-		"memtally-calibration 1\n",
-		"memtally-calibration 1\nnop 500\nother 9000\n", /* cut: no end */
-		"memtally-calibration 2\nnop 500\nother 9000\nend\n",
-		"memtally-calibration 1\nnop 500\nother 9000\nend\nmore\n",
-		"memtally-calibration 1\nnop 500\nnop 500\nother 9000\nend\n",
-		"memtally-calibration 1\nnop 5\nother 9000\nend\n",	  /* too fast to be true */
-		"memtally-calibration 1\nnop 500\nother 90000000\nend\n", /* 90 ms */
-		"memtally-calibration 1\nnop 500\nother 99999999999999999999\nend\n",
-		"memtally-calibration 1\nnop -500\nother 9000\nend\n",
-		"memtally-calibration 1\nnop 500\nother 600\nend\n", /* no gap */
-		"memtally-calibration 1\npush 500\nother 9000\nend\n",
-		"memtally-calibration 1\nnop 500\nfrob 500\nother 9000\nend\n",
-		"memtally-calibration 1\nnop\nother 9000\nend\n",
+		"memtally-calibration 2\n",
+		"memtally-calibration 2\nuretprobe 400\nnop 500\nother 9000\n", /* cut: no end */
+		"memtally-calibration 1\nuretprobe 400\nnop 500\nother 9000\nend\n",
+		"memtally-calibration 2\nnop 500\nother 9000\nend\n", /* no uretprobe */
+		"memtally-calibration 2\nuretprobe 0\nnop 500\nother 9000\nend\n",
+		"memtally-calibration 2\nuretprobe 400\nnop 500\nother 9000\nend\nmore\n",
+		"memtally-calibration 2\nuretprobe 400\nnop 500\nnop 500\nother 9000\nend\n",
+		"memtally-calibration 2\nuretprobe 400\nnop 5\nother 9000\nend\n", /* too fast to be
+										      true */
+		"memtally-calibration 2\nuretprobe 400\nnop 500\nother 90000000\nend\n", /* 90 ms */
+		"memtally-calibration 2\nuretprobe 400\nnop 500\nother 99999999999999999999\nend\n",
+		"memtally-calibration 2\nuretprobe 400\nnop -500\nother 9000\nend\n",
+		"memtally-calibration 2\nuretprobe 400\nnop 500\nother 600\nend\n", /* no gap */
+		"memtally-calibration 2\nuretprobe 400\npush 500\nother 9000\nend\n",
+		"memtally-calibration 2\nuretprobe 400\nnop 500\nfrob 500\nother 9000\nend\n",
+		"memtally-calibration 2\nuretprobe 400\nnop\nother 9000\nend\n",
 	};
-	static const char good[] = "memtally-calibration 1\nother 9000\nnop 555\nend\n";
-	static const char nul[] = "memtally-calibration 1\nother 9000\nnop 555\nend\n\0x";
+	static const char good[] =
+		"memtally-calibration 2\nuretprobe 400\nother 9000\nnop 555\nend\n";
+	static const char nul[] =
+		"memtally-calibration 2\nuretprobe 400\nother 9000\nnop 555\nend\n\0x";
 	char big[8192];
 	struct calibration c;
 	struct dir d = {.file = ""};
@@ -179,7 +186,8 @@ static void bad_files(void **state)
 	find_file(&d);
 	write_text(d.file, good, strlen(good));
 	assert_int_equal(calibrate_load(d.path, &c), 0);
-	assert_true(c.cached && c.ns[INSN_NOP] == 555 && c.emulated == BIT(NOP));
+	assert_true(c.cached && c.ns[INSN_NOP] == 555 && c.return_ns == 400 &&
+		    c.emulated == BIT(NOP));
 	for (i = 0; i < ARRAY_SIZE(texts); i++) {
 		write_text(d.file, texts[i], strlen(texts[i]));
 		assert_int_equal(calibrate_load(d.path, &c), 0);
@@ -200,7 +208,8 @@ static void bad_files(void **state)
 
 static void not_ours(void **state)
 {
-	static const char good[] = "memtally-calibration 1\nother 9000\nnop 555\nend\n";
+	static const char good[] =
+		"memtally-calibration 2\nuretprobe 400\nother 9000\nnop 555\nend\n";
 	struct calibration c;
 	struct dir d = {.file = ""};
 	char aside[96];

@@ -255,18 +255,32 @@ static void test_end(void **state)
 {
 	struct view_end e = {.time_ns = TEST_TIME,
 			     .ticks = 2,
-			     .duration_ns = 1500000000,
-			     .events = 99,
-			     .tracing_cpu_ratio = 0.25};
+			     .cost = {.duration_ns = 1500000000,
+				      .events = 100,
+				      .timed = true,
+				      .run_ns = 225000000,
+				      .trap_ns = 150000000}};
 
 	(void)state;
 	end_is(&e, HEAD("end", 1) "\"ticks\":2,\"program_status\":null,\"duration_s\":1.5,"
-				  "\"tracing_cpu_ratio\":0.25,\"events\":99}\n");
+				  "\"tracing_cpu_ratio\":0.25,\"trap_cpu_ratio\":0.1,"
+				  "\"events\":100,\"events_per_s\":66.66666666666667,"
+				  "\"ns_per_event\":3750000.0,\"sample_bytes\":0,"
+				  "\"max_overhead_ratio\":null,\"over_bound\":false,"
+				  "\"floor_over_bound\":false}\n");
 	e.has_program = true;
 	e.wait_status = SIGKILL;
-	e.tracing_cpu_ratio = -1;
+	e.cost = (struct view_cost){.duration_ns = 1500000000,
+				    .events = 100,
+				    .sample_bytes = 64,
+				    .bound = 0.01,
+				    .over = true};
 	end_is(&e, HEAD("end", 1) "\"ticks\":2,\"program_status\":137,\"duration_s\":1.5,"
-				  "\"tracing_cpu_ratio\":null,\"events\":99}\n");
+				  "\"tracing_cpu_ratio\":null,\"trap_cpu_ratio\":null,"
+				  "\"events\":100,\"events_per_s\":66.66666666666667,"
+				  "\"ns_per_event\":null,\"sample_bytes\":64,"
+				  "\"max_overhead_ratio\":0.01,\"over_bound\":true,"
+				  "\"floor_over_bound\":false}\n");
 }
 
 int main(void)

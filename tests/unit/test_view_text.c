@@ -135,19 +135,59 @@ static void test_end(void **state)
 {
 	struct view_end e = {.time_ns = TEST_TIME,
 			     .ticks = 2,
-			     .duration_ns = 12340000000,
-			     .events = 99,
-			     .tracing_cpu_ratio = 0.0123};
+			     .cost = {.duration_ns = 12340000000,
+				      .events = 99,
+				      .timed = true,
+				      .run_ns = 99e6,
+				      .trap_ns = 52782000}};
 
 	(void)state;
-	end_is(&e, "Traced for 12.3 s: 99 calls, 2 reports; tracing took 1.23 % of one CPU\n");
-	e.tracing_cpu_ratio = -1;
+	end_is(&e, "Traced for 12.3 s: 99 calls (8/s), 2 reports; tracing took 1.23 % of one CPU, "
+		   "1533152 ns each\n");
+	e.cost.timed = false;
 	e.has_program = true;
 	e.wait_status = 3 << 8;
-	end_is(&e, "Traced for 12.3 s: 99 calls, 2 reports\nProgram exited with status 3\n");
+	end_is(&e, "Traced for 12.3 s: 99 calls (8/s), 2 reports\nProgram exited with status 3\n");
 	e.wait_status = SIGSEGV;
-	end_is(&e, "Traced for 12.3 s: 99 calls, 2 reports\n"
+	end_is(&e, "Traced for 12.3 s: 99 calls (8/s), 2 reports\n"
 		   "Program was killed by signal 11 (Segmentation fault)\n");
+}
+
+static void cost_is(const struct view_cost *cost, const char *golden)
+{
+	struct capture k;
+
+	capture_open(&k, (struct view_config){0});
+	assert_int_equal(view_cost(k.v, TEST_TIME, 0, cost), 0);
+	assert_string_equal(k.out, golden);
+	capture_close(&k);
+}
+
+static void test_cost(void **state)
+{
+	struct view_cost c = {.duration_ns = 2000000000, .events = 20000};
+
+	(void)state;
+	cost_is(&c, "Overhead: 10000 calls/s\n");
+	c.timed = true;
+	c.run_ns = 20e6;
+	cost_is(&c, "Overhead: 10000 calls/s, 1000 ns each: 1.00 % of one CPU\n");
+	c.trap_ns = 10e6;
+	c.bound = 0.02;
+	cost_is(&c, "Overhead: 10000 calls/s, 1500 ns each: 1.50 % of one CPU (0.50 % traps of the "
+		    "probes)\n");
+	c.sample_bytes = 4096;
+	c.over = true;
+	cost_is(&c, "Overhead: 10000 calls/s, 1500 ns each: 1.50 % of one CPU (0.50 % traps of the "
+		    "probes)\n"
+		    "Sampling: one allocation per 4096 bytes on average, for --max-overhead 2\n"
+		    "Over --max-overhead 2 at this moment: sampling less\n");
+	c = (struct view_cost){.bound = 0.02, .floor_over = true};
+	cost_is(&c,
+		"Overhead: 0 calls/s\n"
+		"Over --max-overhead 2: recording less will not help, probing these calls costs "
+		"more; cure: fewer targets (-p), a shorter time (--duration), or a higher "
+		"bound\n");
 }
 
 int main(void)
@@ -156,6 +196,7 @@ int main(void)
 		cmocka_unit_test(test_report_golden), cmocka_unit_test(test_blocks_and_processes),
 		cmocka_unit_test(test_totals),	      cmocka_unit_test(test_start),
 		cmocka_unit_test(test_calls),	      cmocka_unit_test(test_end),
+		cmocka_unit_test(test_cost),
 	};
 
 	setenv("TZ", "UTC", 1);
