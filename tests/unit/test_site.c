@@ -12,6 +12,7 @@
 
 #include "lib/lib.h"
 #include "site_bytes.h"
+#include "site_bytes_distros.h"
 #include "trace/site.h"
 
 #define AT	   0x10000
@@ -48,30 +49,38 @@ static struct site choose(struct text text, size_t size, const struct site_want 
 	return site;
 }
 
+static void check_real(const struct site_bytes *b)
+{
+	const struct site_want want = {.emulated = LINUX_6_18,
+				       .keep = b->keep,
+				       .may_hold = b->may_hold,
+				       .sp_may_move = b->sp_may_move};
+	struct site s = choose((struct text){b->code, b->size}, b->size, &want);
+
+	if (s.delta != b->delta || s.fast != b->fast)
+		print_message("%s %s: +%u, %s\n", b->package, b->function, s.delta,
+			      s.reason ? s.reason : "fast");
+	assert_int_equal(s.fast, b->fast);
+	assert_int_equal(s.delta, b->delta);
+	assert_int_equal(s.class, b->class);
+	assert_int_equal(s.arg_at[1], b->arg1_at);
+	assert_int_equal(s.arg_at[2], b->arg2_at);
+	assert_int_equal(s.sp_change, b->sp_change);
+	assert_true(!s.reason == s.fast);
+}
+
 static void real_code(void **state)
 {
-	size_t i;
-
 	(void)state;
-	for (i = 0; i < ARRAY_SIZE(site_bytes); i++) {
-		const struct site_bytes *b = &site_bytes[i];
-		const struct site_want want = {.emulated = LINUX_6_18,
-					       .keep = b->keep,
-					       .may_hold = b->may_hold,
-					       .sp_may_move = b->sp_may_move};
-		struct site s = choose((struct text){b->code, b->size}, b->size, &want);
+	for (size_t i = 0; i < ARRAY_SIZE(site_bytes); i++)
+		check_real(&site_bytes[i]);
+}
 
-		if (s.delta != b->delta || s.fast != b->fast)
-			print_message("%s %s: +%u, %s\n", b->package, b->function, s.delta,
-				      s.reason ? s.reason : "fast");
-		assert_int_equal(s.fast, b->fast);
-		assert_int_equal(s.delta, b->delta);
-		assert_int_equal(s.class, b->class);
-		assert_int_equal(s.arg_at[1], b->arg1_at);
-		assert_int_equal(s.arg_at[2], b->arg2_at);
-		assert_int_equal(s.sp_change, b->sp_change);
-		assert_true(!s.reason == s.fast);
-	}
+static void real_code_of_other_distributions(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(site_bytes_distros); i++)
+		check_real(&site_bytes_distros[i]);
 }
 
 struct rule {
@@ -264,6 +273,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(real_code),
+		cmocka_unit_test(real_code_of_other_distributions),
 		cmocka_unit_test(each_rule),
 		cmocka_unit_test(cold_part_jumps_back),
 		cmocka_unit_test(other_symbol_inside),
