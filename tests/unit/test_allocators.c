@@ -25,7 +25,8 @@ static void test_cookie(void **state)
 		.out_arg = 3,
 		.ok = ALLOC_OK_NOT_MINUS1,
 		.kind = ALLOC_KIND_CUSTOM,
-		.flags = ALLOC_FLAG_THROWS,
+		.flags = ALLOC_FLAG_THROWS | ALLOC_FLAG_SLOW,
+		.sp_moved = 255,
 		.function = 0xffff,
 	};
 	struct alloc_spec s = alloc_spec_unpack(alloc_spec_pack(&most));
