@@ -187,10 +187,8 @@ static int print_losses(struct cache *c)
 
 	if (err)
 		return err;
-	if (!c->o->common.json)
-		return cache_print_losses(losses, n, stdout);
-	return view_report(c->view, &(struct view_report){
-					    .time_ns = clock_real_ns(),
+	return view_losses(c->view, &(struct view_report){
+					    .time_ns = c->now_ns,
 					    .tick = c->ticks,
 					    .losses = losses,
 					    .n_losses = n,
@@ -203,6 +201,7 @@ static int on_tick(void *arg, bool last)
 	int err = tracer_drain(c->tracer);
 
 	(void)last;
+	c->now_ns = clock_real_ns();
 	if (!err)
 		err = cache_rows_read(c);
 	if (!err)
@@ -283,7 +282,8 @@ static int open_rooms(struct cache *c, char **ret_msg)
 	if (err)
 		return err;
 	c->paths = cache_paths_new();
-	if (!c->paths)
+	c->cgroups = cache_cgroups_new();
+	if (!c->paths || !c->cgroups)
 		return -ENOMEM;
 	return view_new(
 		&(struct view_config){
@@ -291,6 +291,7 @@ static int open_rooms(struct cache *c, char **ret_msg)
 			.out = stdout,
 			.notes = stderr,
 			.json = o->json,
+			.events = "events",
 		},
 		&c->view);
 }
@@ -327,6 +328,7 @@ static int run(const struct cache_opts *o, const struct opts_spec *spec)
 	cache_bpf__destroy(c.bpf);
 	view_free(c.view);
 	cache_paths_free(c.paths);
+	cache_cgroups_free(c.cgroups);
 	tracer_free(c.tracer);
 	free(c.table.v);
 	if (c.stats_fd >= 0)

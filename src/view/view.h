@@ -72,12 +72,15 @@ struct view_call { /* -t: one traced call */
 
 enum view_kind {
 	VIEW_NULL,
-	VIEW_COUNT, /* n */
-	VIEW_REAL,  /* real, one digit after the point in text */
-	VIEW_WORD,  /* word: any bytes, NULL: null */
-	VIEW_HEX,   /* n */
-	VIEW_BOOL,  /* n */
-	VIEW_MAP,   /* map: an object of n fields; JSON only */
+	VIEW_COUNT,  /* n */
+	VIEW_SIGNED, /* n, taken as int64_t */
+	VIEW_BYTES,  /* n; "4.0K" in text */
+	VIEW_REAL,   /* real, one digit after the point in text */
+	VIEW_RATIO,  /* real, 0 to 1; in percent in text; below 0: null */
+	VIEW_WORD,   /* word: any bytes, NULL: null */
+	VIEW_HEX,    /* n */
+	VIEW_BOOL,   /* n */
+	VIEW_MAP,    /* map: an object of n fields; JSON only */
 };
 
 /* One value of a record: a key of the JSON object, and a column of text if it has a title. */
