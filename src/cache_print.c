@@ -135,5 +135,5 @@ int cache_print(const struct cache *c, FILE *out)
 		text_total(&t);
 	if (!err && c->by != CACHE_BY_TOTAL)
 		err = cache_print_rows(c);
-	return err || c->live ? err : fflush(out) || ferror(out) ? -errno : 0;
+	return err || live_is_open(c->live) ? err : fflush(out) || ferror(out) ? -errno : 0;
 }

@@ -196,7 +196,7 @@ int cache_print_rows(const struct cache *c)
 
 	if (err)
 		return err;
-	top = c->live ? n : MIN(n, (size_t)c->o->common.top);
+	top = live_is_open(c->live) ? n : MIN(n, (size_t)c->o->common.top);
 	snprintf(headline, sizeof(headline), "Buffers MB: %llu / Cached MB: %llu / rows: %zu",
 		 m.buffers_kib / 1024, m.cached_kib / 1024, n);
 	for (size_t i = 0; i < top && !err; i++)

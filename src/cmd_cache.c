@@ -261,6 +261,24 @@ static int print_end(struct cache *c)
 
 /* ---- the run ---- */
 
+static int new_live(struct cache *c)
+{
+	static const char *const titles[] = {
+		[CACHE_SORT_ACCESSES] = NULL,	  [CACHE_SORT_HITS] = "HITS",
+		[CACHE_SORT_MISSES] = "MISSES",	  [CACHE_SORT_RA] = "RA",
+		[CACHE_SORT_DIRTIES] = "DIRTIES", [CACHE_SORT_DIRECT] = "DIRECT",
+	};
+	const struct common_opts *o = &c->o->common;
+
+	return live_new(
+		&(struct live_config){
+			.command = c->command,
+			.interval_ns = o->interval_ns ? o->interval_ns : SECOND_NS,
+			.sort = titles[o->sort],
+		},
+		&c->live);
+}
+
 static int open_rooms(struct cache *c, char **ret_msg)
 {
 	const struct common_opts *o = &c->o->common;
@@ -285,15 +303,45 @@ static int open_rooms(struct cache *c, char **ret_msg)
 	c->cgroups = cache_cgroups_new();
 	if (!c->paths || !c->cgroups)
 		return -ENOMEM;
+	if (c->spec == &cachetop_spec && cmd_live_wanted(o)) {
+		err = new_live(c);
+		if (err)
+			return err;
+	}
 	return view_new(
 		&(struct view_config){
 			.command = c->command,
 			.out = stdout,
 			.notes = stderr,
+			.live = c->live,
 			.json = o->json,
 			.events = "events",
 		},
 		&c->view);
+}
+
+static int open_live(struct cache *c)
+{
+	int err;
+
+	if (!c->live)
+		return 0;
+	c->live_run = (struct cmd_live){c->tracer, c->live};
+	err = cmd_live_open(&c->live_run);
+	if (err == -ENOTTY) {
+		log_warn("no live table: this kind of terminal is not known");
+		return 0;
+	}
+	return err;
+}
+
+/* What was lost must be on the terminal when the table is gone. */
+static int close_live(struct cache *c, int err)
+{
+	if (!live_is_open(c->live))
+		return err;
+	live_close(c->live);
+	return err ? err : print_losses(c);
 }
 
 static int run_traced(struct cache *c)
@@ -307,9 +355,12 @@ static int run_traced(struct cache *c)
 	c->stats_fd = c->o->common.verbose ? bpf_enable_stats(BPF_STATS_RUN_TIME) : -1;
 	err = print_start(c);
 	if (!err)
+		err = open_live(c);
+	if (!err)
 		err = tracer_run(c->tracer);
 	c->end_ns = clock_mono_ns();
 	cache_bpf__detach(c->bpf);
+	err = close_live(c, err);
 	return err ? err : print_end(c);
 }
 
@@ -326,6 +377,7 @@ static int run(const struct cache_opts *o, const struct opts_spec *spec)
 	if (err && msg)
 		log_error("%s", msg);
 	cache_bpf__destroy(c.bpf);
+	live_free(c.live);
 	view_free(c.view);
 	cache_paths_free(c.paths);
 	cache_cgroups_free(c.cgroups);

@@ -9,6 +9,7 @@
 #define MEMTALLY_CMD_CACHE_H
 
 #include "cache_abi.h"
+#include "cmd_live.h"
 #include "lib/opts_common.h"
 #include "lib/snapshot.h"
 #include "trace/tracer.h"
@@ -36,7 +37,6 @@ extern const struct opts_spec cachestat_spec, cachetop_spec;
 struct cache_bpf;
 struct cache_paths;
 struct cache_cgroups;
-struct live;
 
 /* Counters of one row: since the last report, and since the start. */
 struct cache_entry {
@@ -60,6 +60,7 @@ struct cache {
 	struct tracer *tracer;
 	struct view *view;
 	struct live *live; /* NULL: no live table */
+	struct cmd_live live_run;
 	struct cache_paths *paths;
 	struct cache_cgroups *cgroups;
 	struct cache_table table;

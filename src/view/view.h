@@ -12,6 +12,8 @@
 #include "lib/opts.h"
 #include "lib/snapshot.h"
 
+struct live;
+
 struct view_config {
 	const char *command; /* "leak" */
 	FILE *out;	     /* data; borrowed */
@@ -27,6 +29,7 @@ struct view_config {
 	const char *unit;  /* what is counted in them; NULL: "allocations" */
 	const char *events; /* what the end line counts; NULL: "calls" */
 	const char *from;   /* what a row is of, "from stack"; NULL: that */
+	struct live *live;  /* while it is open, records and losses go there; borrowed, or NULL */
 };
 
 struct view_target {
