@@ -12,6 +12,8 @@
 
 #include "resident_abi.h"
 
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630
+
 #define S_IFMT	0170000
 #define S_IFREG 0100000
 
@@ -23,6 +25,7 @@ char LICENSE[] SEC("license") = "GPL";
 
 struct super_block___rs {
 	u32 s_dev;
+	unsigned long s_magic;
 };
 
 struct inode___rs {
@@ -84,7 +87,7 @@ struct {
 	__type(value, struct line);
 } scratch SEC(".maps");
 
-/* NULL: not a regular file, or nothing of it is cached. */
+/* NULL: not a regular file, or nothing of it is cached. Below overlayfs pages may be 0. */
 static __always_inline struct line *line_of(struct task_struct *task, struct file___rs *file)
 {
 	struct address_space___rs *mapping = file->f_mapping;
@@ -92,7 +95,10 @@ static __always_inline struct line *line_of(struct task_struct *task, struct fil
 	u32 zero = 0;
 	struct line *l;
 
-	if (!mapping || !inode || (inode->i_mode & S_IFMT) != S_IFREG || !mapping->nrpages)
+	if (!mapping || !inode || (inode->i_mode & S_IFMT) != S_IFREG)
+		return NULL;
+	/* User space asks for the real file's pages. */
+	if (!mapping->nrpages && inode->i_sb->s_magic != OVERLAYFS_SUPER_MAGIC)
 		return NULL;
 	l = bpf_map_lookup_elem(&scratch, &zero);
 	if (!l || !mapping->host)

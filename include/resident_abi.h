@@ -9,7 +9,7 @@
 
 /* Followed by `len` bytes of path with its NUL (0: it has none that is short enough). */
 struct resident_record {
-	__u64 pages;	  /* in the page cache */
+	__u64 pages;	  /* in the page cache; 0: of overlayfs, not known */
 	__u64 size;	  /* bytes */
 	__u64 ino;	  /* of the file with the pages: below overlayfs the real one */
 	__u64 own_ino;	  /* of the file that was opened */

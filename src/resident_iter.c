@@ -38,6 +38,9 @@ static int take_record(struct resident_files *all, const struct resident_record 
 	};
 	char name[64];
 
+	/* The overlay's own inode: the pages are the real file's. */
+	if (!f.n.cached && (resident_complete(&f, all->map) || !f.n.cached))
+		return 0;
 	snprintf(name, sizeof(name), "[%u:%u]:%" PRIu64, r->dev >> 20, r->dev & 0xfffff,
 		 (uint64_t)r->ino);
 	return resident_add(all, &f, *path ? path : name);

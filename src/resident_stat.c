@@ -90,15 +90,19 @@ static int by_mincore(int fd, uint64_t off, uint64_t len, struct resident_pages 
 	return 0;
 }
 
+static bool is_on(int fd, long magic)
+{
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) && (long)fs.f_type == magic;
+}
+
 /* cachestat(2) refuses hugetlbfs, whose pages are in no page cache and not evicted. */
 static int by_blocks(int fd, const struct resident_file *f, struct resident_pages *ret)
 {
-	struct statfs fs;
 	struct stat st;
 
-	if (fstatfs(fd, &fs) || fstat(fd, &st))
-		return -errno;
-	if (fs.f_type != HUGETLBFS_MAGIC)
+	if (!is_on(fd, HUGETLBFS_MAGIC) || fstat(fd, &st))
 		return -EOPNOTSUPP;
 	*ret = (struct resident_pages){
 		.method = RESIDENT_BLOCKS,
@@ -107,11 +111,23 @@ static int by_blocks(int fd, const struct resident_file *f, struct resident_page
 	return 0;
 }
 
+/*
+ * On overlayfs cachestat(2) may look at the overlay's own inode, which has no pages; what
+ * is mapped is the real file.
+ */
 static int pages_of(int fd, uint64_t off, uint64_t len, struct resident_pages *ret)
 {
-	if (feature_has(FEATURE_CACHESTAT))
-		return by_cachestat(fd, off, len, ret);
-	return by_mincore(fd, off, len, ret);
+	struct resident_pages n;
+	int err;
+
+	if (!feature_has(FEATURE_CACHESTAT))
+		return by_mincore(fd, off, len, ret);
+	err = by_cachestat(fd, off, len, &n);
+	if (!err && !n.cached && is_on(fd, OVERLAYFS_SUPER_MAGIC))
+		return by_mincore(fd, off, len, ret);
+	if (!err)
+		*ret = n;
+	return err;
 }
 
 /* Parts of whole pages; a file of fewer pages than cells repeats them. */
