@@ -155,6 +155,17 @@ static int add_cgroup(const struct cache *c, struct line *l, const struct cache_
 	return 0;
 }
 
+const char *cache_sort_title(int sort)
+{
+	static const char *const titles[] = {
+		[CACHE_SORT_ACCESSES] = NULL,	  [CACHE_SORT_HITS] = "HITS",
+		[CACHE_SORT_MISSES] = "MISSES",	  [CACHE_SORT_RA] = "RA",
+		[CACHE_SORT_DIRTIES] = "DIRTIES", [CACHE_SORT_DIRECT] = "DIRECT",
+	};
+
+	return titles[sort];
+}
+
 /* ---- rows ---- */
 
 static int print_row(const struct cache *c, const struct cache_entry *e, const char *headline)

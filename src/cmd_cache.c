@@ -261,24 +261,6 @@ static int print_end(struct cache *c)
 
 /* ---- the run ---- */
 
-static int new_live(struct cache *c)
-{
-	static const char *const titles[] = {
-		[CACHE_SORT_ACCESSES] = NULL,	  [CACHE_SORT_HITS] = "HITS",
-		[CACHE_SORT_MISSES] = "MISSES",	  [CACHE_SORT_RA] = "RA",
-		[CACHE_SORT_DIRTIES] = "DIRTIES", [CACHE_SORT_DIRECT] = "DIRECT",
-	};
-	const struct common_opts *o = &c->o->common;
-
-	return live_new(
-		&(struct live_config){
-			.command = c->command,
-			.interval_ns = o->interval_ns ? o->interval_ns : SECOND_NS,
-			.sort = titles[o->sort],
-		},
-		&c->live);
-}
-
 static int open_rooms(struct cache *c, char **ret_msg)
 {
 	const struct common_opts *o = &c->o->common;
@@ -304,7 +286,7 @@ static int open_rooms(struct cache *c, char **ret_msg)
 	if (!c->paths || !c->cgroups)
 		return -ENOMEM;
 	if (c->spec == &cachetop_spec && cmd_live_wanted(o)) {
-		err = new_live(c);
+		err = cmd_live_new(o, c->command, cache_sort_title(o->sort), &c->live);
 		if (err)
 			return err;
 	}
@@ -318,21 +300,6 @@ static int open_rooms(struct cache *c, char **ret_msg)
 			.events = "events",
 		},
 		&c->view);
-}
-
-static int open_live(struct cache *c)
-{
-	int err;
-
-	if (!c->live)
-		return 0;
-	c->live_run = (struct cmd_live){c->tracer, c->live};
-	err = cmd_live_open(&c->live_run);
-	if (err == -ENOTTY) {
-		log_warn("no live table: this kind of terminal is not known");
-		return 0;
-	}
-	return err;
 }
 
 /* What was lost must be on the terminal when the table is gone. */
@@ -354,8 +321,9 @@ static int run_traced(struct cache *c)
 		return err;
 	c->stats_fd = c->o->common.verbose ? bpf_enable_stats(BPF_STATS_RUN_TIME) : -1;
 	err = print_start(c);
-	if (!err)
-		err = open_live(c);
+	c->live_run = (struct cmd_live){c->tracer, c->live};
+	if (!err && c->live)
+		err = cmd_live_open(&c->live_run);
 	if (!err)
 		err = tracer_run(c->tracer);
 	c->end_ns = clock_mono_ns();

@@ -126,6 +126,8 @@ struct cache_memory {
 };
 /* As /proc/meminfo has them; zeros if it cannot be read. */
 struct cache_memory cache_memory_read(void);
+/* Title of the column that an enum cache_sort stands for; NULL: none. Static. */
+const char *cache_sort_title(int sort);
 /* 0 to 1; below 0: there were no accesses. */
 double cache_hit_ratio(const struct cache_counters *n);
 

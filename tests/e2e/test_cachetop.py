@@ -18,17 +18,21 @@ TITLES = ["PID", "UID", "CMD", "HITS", "MISSES", "RA", "DIRTIES", "READ_HIT%", "
           "DIRECT"]
 
 
+def has_prompt(screen):
+    return re.search(r"^bash-.*[#$]$", screen.rstrip().splitlines()[-1] if screen.strip() else "")
+
+
 class Terminal:
     """A shell in a terminal of its own."""
 
     def __init__(self, directory, width=80, height=24):
         self.tmux = [need("tmux"), "-S", str(directory / "tmux"), "-f", "/dev/null"]
-        env = {**os.environ, "LC_ALL": "C.UTF-8", "PS1": "shell> ", "PATH": os.environ["PATH"]}
+        env = {**os.environ, "LC_ALL": "C.UTF-8"}
         env.pop("TMUX", None)
         subprocess.run([*self.tmux, "-u", "new-session", "-d", "-x", str(width), "-y", str(height),
                         "bash --norc --noprofile"], check=True, env=env)
         self.shell = int(self.ask("display-message", "-p", "#{pane_pid}"))
-        self.wait(lambda s: "shell>" in s, "a prompt")
+        self.wait(has_prompt, "a prompt")
 
     def ask(self, *args):
         return subprocess.run([*self.tmux, *args], check=True,
@@ -101,7 +105,7 @@ class Cachetop(Terminal):
         screen = self.wait(lambda s: "status=" in s, "the end")
         assert "Traced for" in screen, screen
         self.type("clear; stty -a\n")
-        modes = self.wait(lambda s: "icanon" in s and "shell>" in s, "stty").split()
+        modes = self.wait(lambda s: "icanon" in s and has_prompt(s), "stty").split()
         assert all(mode in modes for mode in ("echo", "icanon", "isig", "onlcr")), modes
         self.bpf.assert_gone()
         return screen
