@@ -32,7 +32,6 @@ class Terminal:
         subprocess.run([*self.tmux, "-u", "new-session", "-d", "-x", str(width), "-y", str(height),
                         "bash --norc --noprofile"], check=True, env=env)
         self.shell = int(self.ask("display-message", "-p", "#{pane_pid}"))
-        self.wait(has_prompt, "a prompt")
 
     def ask(self, *args):
         return subprocess.run([*self.tmux, *args], check=True,
@@ -114,8 +113,11 @@ class Cachetop(Terminal):
 @pytest.fixture
 def cachetop(tmp_path):
     terminal = Cachetop(tmp_path)
-    yield terminal
-    terminal.close()
+    try:
+        terminal.wait(has_prompt, "a prompt")
+        yield terminal
+    finally:
+        terminal.close()
 
 
 READER = r"""
