@@ -69,7 +69,7 @@ CFLAGS_ALL += $(if $(STATIC),-DMEMTALLY_CAPSTONE)
 endif
 STATIC_LIBS := -llzma -lbz2 -lzstd
 LIBS := -lbpf -ldw -lelf -lz $(if $(STATIC),$(STATIC_LIBS)) -lpopt -ljansson $(DECODER) \
-	-liberty -lm -lpthread
+	-lncursesw -ltinfo -liberty -lm -lpthread
 
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v2 -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Werror \
@@ -246,7 +246,7 @@ check-compilers:
 objects: $(OBJS)
 
 missing_archive = $(strip $(foreach l,$(1),$(if $(filter /%,$(shell $(CC) -print-file-name=lib$(l).a)),,lib$(l).a)))
-STATIC_MISSING = $(call missing_archive,c bpf dw elf z lzma bz2 zstd popt jansson iberty \
+STATIC_MISSING = $(call missing_archive,c bpf dw elf z lzma bz2 zstd popt jansson iberty ncursesw tinfo \
 	$(if $(DECODER),capstone))
 check-static:
 	+$(Q)$(if $(STATIC_MISSING),$(call skip,no $(STATIC_MISSING) here),\

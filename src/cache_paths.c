@@ -10,11 +10,13 @@
 #include <sys/stat.h>
 
 #include "cmd_cache.h"
+#include "lib/mounts.h"
 
 struct name {
 	struct cache_key key;
 	uint32_t mode, rdev;
-	char *path; /* from the root of the file system; NULL: has none */
+	char *path;  /* from the root of the file system; NULL: has none */
+	char *shown; /* what cache_paths_find() made of it; or NULL */
 };
 
 struct cache_paths {
@@ -32,8 +34,10 @@ void cache_paths_free(struct cache_paths *p)
 {
 	if (!p)
 		return;
-	for (size_t i = 0; i < p->n; i++)
+	for (size_t i = 0; i < p->n; i++) {
 		free(p->v[i].path);
+		free(p->v[i].shown);
+	}
 	free(p->v);
 	free(p);
 }
@@ -92,22 +96,6 @@ static int name_compare(const void *a, const void *b)
 	return x->key.dev == y->key.dev ? 0 : x->key.dev < y->key.dev ? -1 : 1;
 }
 
-/* Octal escapes of mountinfo (space, tab, newline, backslash) in place. */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-			s += 3;
-		} else {
-			*to++ = *s;
-		}
-	}
-	*to = '\0';
-}
-
 /* Where a mount shows the path: its root must lead there. NULL: it does not. */
 static char *mount_path(const char *root, const char *at, const char *path)
 {
@@ -121,26 +109,28 @@ static char *mount_path(const char *root, const char *at, const char *path)
 	return full;
 }
 
-/* The first mount of the device that shows the path. */
+struct file_mount {
+	uint32_t dev;
+	const char *path;
+	char *full;
+};
+
+static bool on_mount(const struct mount *m, void *arg)
+{
+	struct file_mount *f = arg;
+
+	if ((m->major << 20 | m->minor) == f->dev)
+		f->full = mount_path(m->root, m->at, f->path);
+	return f->full;
+}
+
+/* Where the first mount of the device shows the path. */
 static char *find_mount(uint32_t dev, const char *path)
 {
-	_cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
-	_cleanup_free_ char *line = NULL;
-	char *full = NULL;
-	size_t cap = 0;
+	struct file_mount f = {dev, path, NULL};
 
-	while (f && !full && getline(&line, &cap, f) > 0) {
-		char root[4096], at[4096];
-		unsigned int major, minor;
-
-		if (sscanf(line, "%*d %*d %u:%u %4095s %4095s", &major, &minor, root, at) != 4 ||
-		    (major << 20 | minor) != dev)
-			continue;
-		unescape(root);
-		unescape(at);
-		full = mount_path(root, at, path);
-	}
-	return full;
+	mounts_each(on_mount, &f);
+	return f.full;
 }
 
 static char *describe(const struct name *name, const struct cache_key *key)
@@ -166,10 +156,15 @@ static char *describe(const struct name *name, const struct cache_key *key)
 
 char *cache_paths_find(struct cache_paths *p, const struct cache_key *key)
 {
-	struct name want = {.key = *key};
+	struct name want = {.key = *key}, *name;
 
 	if (!p->sorted && p->n)
 		qsort(p->v, p->n, sizeof(p->v[0]), name_compare);
 	p->sorted = true;
-	return describe(p->n ? bsearch(&want, p->v, p->n, sizeof(want), name_compare) : NULL, key);
+	name = p->n ? bsearch(&want, p->v, p->n, sizeof(want), name_compare) : NULL;
+	if (!name)
+		return describe(NULL, key);
+	if (!name->shown)
+		name->shown = describe(name, key);
+	return name->shown ? strdup(name->shown) : NULL;
 }

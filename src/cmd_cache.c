@@ -187,10 +187,8 @@ static int print_losses(struct cache *c)
 
 	if (err)
 		return err;
-	if (!c->o->common.json)
-		return cache_print_losses(losses, n, stdout);
-	return view_report(c->view, &(struct view_report){
-					    .time_ns = clock_real_ns(),
+	return view_losses(c->view, &(struct view_report){
+					    .time_ns = c->now_ns,
 					    .tick = c->ticks,
 					    .losses = losses,
 					    .n_losses = n,
@@ -203,6 +201,7 @@ static int on_tick(void *arg, bool last)
 	int err = tracer_drain(c->tracer);
 
 	(void)last;
+	c->now_ns = clock_real_ns();
 	if (!err)
 		err = cache_rows_read(c);
 	if (!err)
@@ -283,16 +282,33 @@ static int open_rooms(struct cache *c, char **ret_msg)
 	if (err)
 		return err;
 	c->paths = cache_paths_new();
-	if (!c->paths)
+	c->cgroups = cache_cgroups_new();
+	if (!c->paths || !c->cgroups)
 		return -ENOMEM;
+	if (c->spec == &cachetop_spec && cmd_live_wanted(o)) {
+		err = cmd_live_new(o, c->command, cache_sort_title(o->sort), &c->live);
+		if (err)
+			return err;
+	}
 	return view_new(
 		&(struct view_config){
 			.command = c->command,
 			.out = stdout,
 			.notes = stderr,
+			.live = c->live,
 			.json = o->json,
+			.events = "events",
 		},
 		&c->view);
+}
+
+/* What was lost must be on the terminal when the table is gone. */
+static int close_live(struct cache *c, int err)
+{
+	if (!live_is_open(c->live))
+		return err;
+	live_close(c->live);
+	return err ? err : print_losses(c);
 }
 
 static int run_traced(struct cache *c)
@@ -305,10 +321,14 @@ static int run_traced(struct cache *c)
 		return err;
 	c->stats_fd = c->o->common.verbose ? bpf_enable_stats(BPF_STATS_RUN_TIME) : -1;
 	err = print_start(c);
+	c->live_run = (struct cmd_live){c->tracer, c->live};
+	if (!err && c->live)
+		err = cmd_live_open(&c->live_run);
 	if (!err)
 		err = tracer_run(c->tracer);
 	c->end_ns = clock_mono_ns();
 	cache_bpf__detach(c->bpf);
+	err = close_live(c, err);
 	return err ? err : print_end(c);
 }
 
@@ -325,8 +345,10 @@ static int run(const struct cache_opts *o, const struct opts_spec *spec)
 	if (err && msg)
 		log_error("%s", msg);
 	cache_bpf__destroy(c.bpf);
+	live_free(c.live);
 	view_free(c.view);
 	cache_paths_free(c.paths);
+	cache_cgroups_free(c.cgroups);
 	tracer_free(c.tracer);
 	free(c.table.v);
 	if (c.stats_fd >= 0)

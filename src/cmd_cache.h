@@ -2,12 +2,14 @@
 /*
  * cmd_cache.h - `memtally cachestat` and `cachetop`: two rows of options, one collection.
  * cmd_cache.c runs it, cache_opts.c has the options, cache_rows.c reads the counters,
- * cache_paths.c names files, cache_print.c writes.
+ * cache_paths.c names files, cache_cgroups.c cgroups, cache_print.c and cache_records.c
+ * write.
  */
 #ifndef MEMTALLY_CMD_CACHE_H
 #define MEMTALLY_CMD_CACHE_H
 
 #include "cache_abi.h"
+#include "cmd_live.h"
 #include "lib/opts_common.h"
 #include "lib/snapshot.h"
 #include "trace/tracer.h"
@@ -34,6 +36,7 @@ extern const struct opts_spec cachestat_spec, cachetop_spec;
 
 struct cache_bpf;
 struct cache_paths;
+struct cache_cgroups;
 
 /* Counters of one row: since the last report, and since the start. */
 struct cache_entry {
@@ -56,10 +59,14 @@ struct cache {
 	struct cache_bpf *bpf;
 	struct tracer *tracer;
 	struct view *view;
+	struct live *live; /* NULL: no live table */
+	struct cmd_live live_run;
 	struct cache_paths *paths;
+	struct cache_cgroups *cgroups;
 	struct cache_table table;
 	int stats_fd;
 	uint64_t map_bytes, ticks, end_ns;
+	uint64_t now_ns; /* wall clock of this tick */
 	bool incomplete;
 };
 
@@ -105,8 +112,29 @@ int cache_paths_take(struct cache_paths *p, const struct cache_path_event *e, si
  */
 char *cache_paths_find(struct cache_paths *p, const struct cache_key *key);
 
+struct cache_cgroups *cache_cgroups_new(void);
+void cache_cgroups_free(struct cache_cgroups *g);
+struct cache_cgroup {
+	const char *path; /* as in /proc/PID/cgroup; NULL: was never known */
+	bool removed;
+};
+/* 0 or -ENOMEM; the path belongs to g. */
+int cache_cgroups_find(struct cache_cgroups *g, uint64_t id, struct cache_cgroup *ret);
+
+struct cache_memory {
+	unsigned long long buffers_kib, cached_kib;
+};
+/* As /proc/meminfo has them; zeros if it cannot be read. */
+struct cache_memory cache_memory_read(void);
+/* Title of the column that an enum cache_sort stands for; NULL: none. Static. */
+const char *cache_sort_title(int sort);
+/* 0 to 1; below 0: there were no accesses. */
+double cache_hit_ratio(const struct cache_counters *n);
+
 /* The report of one tick, without its losses. 0 or the negative errno of the write. */
 int cache_print(const struct cache *c, FILE *out);
-int cache_print_losses(const struct loss *losses, size_t n, FILE *out);
+/* The same, parts: the rows of --by, and their sum, as records. */
+int cache_print_rows(const struct cache *c);
+int cache_print_sum(const struct cache *c);
 
 #endif

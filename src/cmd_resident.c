@@ -8,52 +8,10 @@
 
 #include "cmd.h"
 #include "lib/log.h"
+#include "trace/features.h"
 #include "view/view.h"
 
-#define COMMON(name) offsetof(struct common_opts, name)
-#define FIELD(name)  offsetof(struct resident_opts, name)
-
-static const char *const sort_words[] = {"cached", "size", "percent", "dirty", NULL};
-
-static const struct opt resident_rows[] = {
-	OPT_ROW("pid", 'p', OPT_PIDS, COMMON(pids), "PID[,PID...]",
-		"Files that these processes have open or mapped"),
-	OPT_ROW("top", 'T', OPT_U64, COMMON(top), "N",
-		"Rows to print; without FILE and -p of all files that any process has open or "
-		"mapped",
-		.fallback = "20", .min = 1, .max = 1000000),
-	OPT_SORT(sort_words, "cached"),
-	OPT_ROW("map", 0, OPT_FLAG, FIELD(map), NULL,
-		"Draw which parts of each file are cached: # all, o and - some, . none"),
-	OPT_ROW("json", 0, OPT_FLAG, COMMON(json), NULL, "Print JSON, one object a line"),
-};
-
-static const struct opt_group resident_group = {"Report", resident_rows, ARRAY_SIZE(resident_rows),
-						0};
-static const struct opt_group *const resident_groups[] = {&resident_group, NULL};
-
-static int resident_check(const void *cfg, char **ret_msg)
-{
-	const struct resident_opts *o = cfg;
-
-	if (o->files.n && o->common.pids.n)
-		return opts_fail(-EINVAL, ret_msg, "either FILE or -p PID, not both");
-	return 0;
-}
-
-static const struct opts_spec resident_spec = {
-	.command = "resident",
-	.summary = "How much of which files is in the page cache; changes nothing by looking.",
-	.groups = resident_groups,
-	.examples = "  memtally resident --map /var/lib/db/file\n"
-		    "  memtally resident --top 50 /usr/lib\n"
-		    "  memtally resident -p 1234\n"
-		    "  memtally resident --top 20          files of all processes\n",
-	.config_size = sizeof(struct resident_opts),
-	.operands = "[FILE|DIR...]",
-	.operands_offset = FIELD(files),
-	.check = resident_check,
-};
+#define MAX_LIMITS 4
 
 /* ---- files ---- */
 
@@ -63,25 +21,50 @@ static int fail_path(const char *path, int err)
 	return err;
 }
 
+static bool is_machine(const struct resident_opts *o)
+{
+	return !o->files.n && !o->common.pids.n;
+}
+
+static int find_machine(struct resident_files *all)
+{
+	int err = resident_iter_usable() ? resident_iter(all) : -EOPNOTSUPP;
+
+	all->by_iterator = !err;
+	if (!err || err == -ENOMEM)
+		return err;
+	if (err != -EOPNOTSUPP)
+		log_warn("the kernel's iterators fail (%s); looking through /proc",
+			 errno_name(err));
+	return resident_add_all(all);
+}
+
 static int find_files(const struct resident_opts *o, struct resident_files *all)
 {
 	char text[32];
-	int err = 0;
+	int err;
 
-	for (size_t i = 0; i < o->files.n && !err; i++) {
+	for (size_t i = 0; i < o->files.n; i++) {
 		err = resident_add_path(all, o->files.v[i]);
 		if (err)
 			return fail_path(o->files.v[i], err);
 	}
-	for (size_t i = 0; i < o->common.pids.n && !err; i++) {
+	for (size_t i = 0; i < o->common.pids.n; i++) {
 		err = resident_add_pid(all, o->common.pids.v[i]);
 		snprintf(text, sizeof(text), "process %d", o->common.pids.v[i]);
 		if (err)
 			return fail_path(text, err);
 	}
-	if (!o->files.n && !o->common.pids.n)
-		err = resident_add_all(all);
+	err = is_machine(o) ? find_machine(all) : 0;
 	return err ? fail_path("/proc", err) : 0;
+}
+
+/* Of files that an iterator found: what else there is to know, for the first n. */
+static void complete(const struct resident_opts *o, struct resident_files *all, size_t n)
+{
+	for (size_t i = 0; i < MIN(n, all->n); i++)
+		if (resident_complete(&all->v[i], o->map))
+			log_debug("no more is known of '%s'", all->v[i].path);
 }
 
 static double sort_value(const struct resident_file *f, int sort)
@@ -110,11 +93,49 @@ static int file_compare(const void *a, const void *b, void *arg)
 
 /* ---- output ---- */
 
+/* What the numbers do not tell, by where they come from. */
+static size_t limits(const struct resident_opts *o, const struct resident_files *all,
+		     const char **ret)
+{
+	size_t n = 0;
+
+	if (!feature_has(FEATURE_CACHESTAT)) {
+		ret[n++] = "dirty, written back and evicted pages (mincore knows none)";
+		ret[n++] = "pages that are being read just now (mincore does not count them)";
+	}
+	if (is_machine(o))
+		ret[n++] = "closed files (name their directory)";
+	if (is_machine(o) && !all->by_iterator)
+		ret[n++] = "descriptors of threads that have their own (seen by iterators only)";
+	return n;
+}
+
+static const char *method_of(const struct resident_opts *o, const struct resident_files *all)
+{
+	if (is_machine(o))
+		return all->by_iterator ? "task-iterators" : "/proc";
+	return feature_has(FEATURE_CACHESTAT) ? "cachestat" : "mincore";
+}
+
+static int print_text(const struct resident_opts *o, const struct resident_files *all)
+{
+	const char *skipped[MAX_LIMITS];
+	size_t n = limits(o, all, skipped);
+
+	if (n)
+		fprintf(stderr, "resident: by %s; not seen: ", method_of(o, all));
+	for (size_t i = 0; i < n; i++)
+		fprintf(stderr, "%s%s", skipped[i], i + 1 < n ? ", " : "\n");
+	return resident_print_text(o, all, stdout);
+}
+
 static int print_json(const struct resident_opts *o, const struct resident_files *all,
 		      uint64_t start_ns)
 {
 	struct loss unreadable = {"files_unreadable", all->unreadable,
 				  "files that could not be asked about", "run as root"};
+	const char *skipped[MAX_LIMITS];
+	size_t n_skipped = limits(o, all, skipped);
 	struct view *view;
 	struct utsname u;
 	int err = view_new(
@@ -124,15 +145,16 @@ static int print_json(const struct resident_opts *o, const struct resident_files
 
 	if (err)
 		return err;
-	err = view_start(
-		view, &(struct view_start){
-			      .time_ns = clock_real_ns(),
-			      .version = MEMTALLY_VERSION,
-			      .kernel = uname(&u) ? "" : u.release,
-			      .method = all->n && all->v[0].n.only_cached ? "mincore" : "cachestat",
-			      .spec = &resident_spec,
-			      .cfg = o,
-		      });
+	err = view_start(view, &(struct view_start){
+				       .time_ns = clock_real_ns(),
+				       .version = MEMTALLY_VERSION,
+				       .kernel = uname(&u) ? "" : u.release,
+				       .method = method_of(o, all),
+				       .spec = &resident_spec,
+				       .cfg = o,
+				       .skipped = skipped,
+				       .n_skipped = n_skipped,
+			       });
 	if (!err)
 		err = resident_print_json(o, all, stdout);
 	if (!err)
@@ -153,9 +175,12 @@ static int report(const struct resident_opts *o, struct resident_files *all, uin
 	int sort = o->common.sort;
 	int err;
 
+	if (sort == RESIDENT_SORT_DIRTY)
+		complete(o, all, all->n);
 	if (all->n)
 		qsort_r(all->v, all->n, sizeof(all->v[0]), file_compare, &sort);
-	err = o->common.json ? print_json(o, all, start_ns) : resident_print_text(o, all, stdout);
+	complete(o, all, (size_t)o->common.top);
+	err = o->common.json ? print_json(o, all, start_ns) : print_text(o, all);
 	if (err)
 		log_error("cannot write: %s", errno_name(err));
 	return err;
@@ -164,7 +189,11 @@ static int report(const struct resident_opts *o, struct resident_files *all, uin
 static int run(const void *cfg)
 {
 	const struct resident_opts *o = cfg;
-	struct resident_files all = {.map = o->map};
+	struct resident_files all = {
+		.map = o->map,
+		.only_cached = is_machine(o),
+		.page_size = (uint64_t)sysconf(_SC_PAGESIZE),
+	};
 	uint64_t start_ns = clock_mono_ns();
 	bool lost;
 	int err = find_files(o, &all);
@@ -173,7 +202,8 @@ static int run(const void *cfg)
 		err = report(o, &all, start_ns);
 	lost = all.unreadable;
 	if (!err && lost)
-		log_warn("%llu files or directories not shown, the first '%s': %s",
+		log_warn("%llu files or directories not shown, the first '%s': %s; cure: run as "
+			 "root",
 			 (unsigned long long)all.unreadable, all.first_path ? all.first_path : "",
 			 errno_name(all.first_err));
 	resident_files_deinit(&all);

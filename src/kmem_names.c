@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "kmem.h"
+#include "lib/cgroup.h"
 
 #define GFP_DMA		0x01
 #define GFP_RECLAIMABLE 0x10
 #define GFP_ACCOUNT	0x400000
-
-#define FILEID_KERNFS 0xfe /* fs/kernfs: the handle is the id */
 
 const char *kmem_intern(struct kmem *k, const char *text)
 {
@@ -253,30 +251,7 @@ int kmem_site_parse(const char *text, uint64_t *ret_start, uint64_t *ret_end)
 
 const char *kmem_cgroup_path(struct kmem *k, uint64_t id)
 {
-	static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
-	struct {
-		struct file_handle h;
-		uint64_t id;
-	} handle = {.h = {.handle_bytes = sizeof(uint64_t), .handle_type = FILEID_KERNFS}};
-	char link[64], path[4096];
+	_cleanup_free_ char *path = NULL;
 
-	memcpy(handle.h.f_handle, &id, sizeof(id));
-	for (size_t i = 0; i < ARRAY_SIZE(mounts); i++) {
-		_cleanup_close_ int mount = open(mounts[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		_cleanup_close_ int fd = -1;
-		size_t skip = strlen(mounts[i]);
-		ssize_t n;
-
-		if (mount >= 0)
-			fd = open_by_handle_at(mount, &handle.h, O_PATH | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-		n = readlink(link, path, sizeof(path) - 1);
-		if (n < (ssize_t)skip)
-			continue;
-		path[n] = '\0';
-		return kmem_intern(k, path[skip] ? path + skip : "/");
-	}
-	return NULL;
+	return cgroup_path(id, &path) ? NULL : kmem_intern(k, path);
 }

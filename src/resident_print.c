@@ -22,10 +22,16 @@ static double ratio(const struct resident_file *f)
 
 static void text_known(const struct resident_pages *n, uint64_t v, int width, FILE *out)
 {
-	if (n->only_cached)
+	if (n->method)
 		fprintf(out, " %*s", width, "-");
 	else
 		fprintf(out, " %*" PRIu64, width, v);
+}
+
+/* Only where a part of the file has been asked about. */
+static bool has_map(const struct resident_opts *o, const struct resident_file *f)
+{
+	return o->map && f->n.method < RESIDENT_ITERATOR;
 }
 
 static void text_map(const struct resident_file *f, FILE *out)
@@ -63,7 +69,7 @@ static struct resident_file sum_of(const struct resident_files *all)
 		sum.n.writeback += f->n.writeback;
 		sum.n.evicted += f->n.evicted;
 		sum.n.recently_evicted += f->n.recently_evicted;
-		sum.n.only_cached |= f->n.only_cached;
+		sum.n.method = MAX(sum.n.method, f->n.method);
 	}
 	return sum;
 }
@@ -77,7 +83,7 @@ int resident_print_text(const struct resident_opts *o, const struct resident_fil
 		"DIRTY", "WRITEBACK", "EVICTED", "RECENT", "FILE");
 	for (size_t i = 0; i < MIN(all->n, o->common.top); i++) {
 		text_file(&all->v[i], out);
-		if (o->map)
+		if (has_map(o, &all->v[i]))
 			text_map(&all->v[i], out);
 	}
 	if (all->n > 1) {
@@ -92,7 +98,7 @@ int resident_print_text(const struct resident_opts *o, const struct resident_fil
 
 static json_t *json_known(const struct resident_pages *n, uint64_t v)
 {
-	return n->only_cached ? json_null() : json_integer((json_int_t)v);
+	return n->method ? json_null() : json_integer((json_int_t)v);
 }
 
 static json_t *json_map(const struct resident_file *f)
@@ -120,13 +126,13 @@ static json_t *json_file(const struct resident_file *f, bool map)
 		json_known(&f->n, f->n.dirty), "writeback_pages", json_known(&f->n, f->n.writeback),
 		"evicted_pages", json_known(&f->n, f->n.evicted), "recently_evicted_pages",
 		json_known(&f->n, f->n.recently_evicted), "method",
-		f->n.only_cached ? "mincore" : "cachestat", "map", map ? json_map(f) : NULL);
+		resident_method_name(f->n.method), "map", map ? json_map(f) : NULL);
 }
 
 int resident_print_json(const struct resident_opts *o, const struct resident_files *all, FILE *out)
 {
 	for (size_t i = 0; i < MIN(all->n, o->common.top); i++) {
-		json_t *j = json_file(&all->v[i], o->map);
+		json_t *j = json_file(&all->v[i], has_map(o, &all->v[i]));
 
 		if (!j)
 			return -ENOMEM;

@@ -9,9 +9,11 @@
 #include <fcntl.h>
 #include <fts.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <search.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "cmd_resident.h"
 
@@ -49,13 +51,13 @@ static int id_compare(const void *a, const void *b)
 }
 
 /* 1: it was added before; 0: now it is known; -ENOMEM. */
-static int make_known(struct resident_files *all, const struct stat *st)
+static int make_known(struct resident_files *all, dev_t dev, ino_t ino)
 {
 	struct file_id *id = malloc(sizeof(*id)), **at;
 
 	if (!id)
 		return -ENOMEM;
-	*id = (struct file_id){st->st_dev, st->st_ino};
+	*id = (struct file_id){dev, ino};
 	at = tsearch(id, &all->known, id_compare);
 	if (at && *at == id)
 		return 0;
@@ -75,53 +77,111 @@ static int append(struct resident_files *all, const struct resident_file *f, con
 	return 0;
 }
 
-/* at: where it is opened; path: what it is called. Only regular files count. */
+int resident_add(struct resident_files *all, const struct resident_file *f, const char *path)
+{
+	int err = make_known(all, f->dev, f->ino);
+
+	return err ? MIN(err, 0) : append(all, f, path);
+}
+
+/* Files made up when they are read have no page cache, and to open one may do something. */
+static bool is_made_up(struct resident_files *all, const char *at, dev_t dev)
+{
+	static const long magics[] = {
+		PROC_SUPER_MAGIC, SYSFS_MAGIC,	  DEBUGFS_MAGIC,      TRACEFS_MAGIC,
+		SECURITYFS_MAGIC, SELINUX_MAGIC,  CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
+		BPF_FS_MAGIC,	  PSTOREFS_MAGIC, EFIVARFS_MAGIC,     BINFMTFS_MAGIC,
+		0x62656570, /* configfs */
+	};
+	struct statfs fs;
+
+	if (all->asked_dev == dev)
+		return all->made_up;
+	if (statfs(at, &fs))
+		return false;
+	all->asked_dev = dev;
+	all->made_up = false;
+	for (size_t i = 0; i < ARRAY_SIZE(magics); i++)
+		all->made_up |= (long)fs.f_type == magics[i];
+	return all->made_up;
+}
+
+static int ask_file(struct resident_files *all, const char *at, struct resident_file *f)
+{
+	_cleanup_close_ int fd = open_file(at);
+
+	return fd < 0 ? fd : resident_stat(fd, f, all->map);
+}
+
+/*
+ * at: where it is opened; path: what it is called. 0, also if nobody can tell (noted);
+ * -EOPNOTSUPP: it is something that has no page cache; -ENOMEM.
+ */
 static int add_file(struct resident_files *all, const char *at, const char *path)
 {
-	_cleanup_close_ int fd = -1;
-	struct resident_file f = {0};
+	struct resident_file f = {.path = NULL};
 	struct stat st;
 	int err;
 
-	if (stat(at, &st) || !S_ISREG(st.st_mode))
+	if (stat(at, &st))
 		return 0;
-	err = make_known(all, &st);
+	if ((!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) || is_made_up(all, at, st.st_dev))
+		return -EOPNOTSUPP;
+	err = make_known(all, st.st_dev, st.st_ino);
 	if (err)
-		return err < 0 ? err : 0;
-	fd = open_file(at);
-	err = fd < 0 ? fd : resident_stat(fd, &f, all->map);
+		return MIN(err, 0);
+	f.dev = st.st_dev;
+	f.ino = st.st_ino;
+	/* What is empty has no pages: not even opened. */
+	err = S_ISREG(st.st_mode) && !st.st_size ? 0 : ask_file(all, at, &f);
 	if (err == -ENOENT || err == -ESRCH) {
 		all->vanished++;
 		return 0;
 	}
+	if (err == -ENOMEM)
+		return err;
 	if (err) {
 		note_failure(all, path, err);
 		return 0;
 	}
+	if (all->only_cached && !f.n.cached)
+		return 0;
 	return append(all, &f, path);
 }
 
-int resident_add_path(struct resident_files *all, const char *path)
+static int add_found(struct resident_files *all, const char *at, const char *path)
+{
+	int err = add_file(all, at, path);
+
+	return err == -EOPNOTSUPP ? 0 : err;
+}
+
+static int add_tree(struct resident_files *all, const char *path)
 {
 	char *const roots[] = {(char *)path, NULL};
-	struct stat st;
+	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR | FTS_XDEV, NULL);
 	FTSENT *e;
-	FTS *fts;
 	int err = 0;
 
-	if (stat(path, &st))
-		return -errno;
-	fts = fts_open(roots, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR | FTS_XDEV, NULL);
 	if (!fts)
 		return -errno;
 	while (!err && (e = fts_read(fts))) {
 		if (e->fts_info == FTS_F)
-			err = add_file(all, e->fts_path, e->fts_path);
+			err = add_found(all, e->fts_path, e->fts_path);
 		else if (e->fts_info == FTS_DNR || e->fts_info == FTS_ERR)
 			note_failure(all, e->fts_path, -e->fts_errno);
 	}
 	fts_close(fts);
 	return err;
+}
+
+int resident_add_path(struct resident_files *all, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st))
+		return -errno;
+	return S_ISDIR(st.st_mode) ? add_tree(all, path) : add_file(all, path, path);
 }
 
 /* Every link in a directory of /proc/PID. */
@@ -144,7 +204,7 @@ static int add_links(struct resident_files *all, const char *dir_path)
 		if (n <= 0 || target[0] != '/')
 			continue;
 		target[n] = '\0';
-		err = add_file(all, at, target);
+		err = add_found(all, at, target);
 	}
 	closedir(dir);
 	return err;
@@ -161,8 +221,6 @@ int resident_add_pid(struct resident_files *all, pid_t pid)
 		return err == -ENOENT ? -ESRCH : err;
 	snprintf(path, sizeof(path), "/proc/%d/map_files", pid);
 	err = add_links(all, path);
-	if (!err)
-		all->seen++;
 	return err == -ENOENT ? -ESRCH : err;
 }
 

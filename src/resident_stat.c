@@ -5,11 +5,14 @@
  * others would be told that all are (v5.2, 134fca9063ad), so they are refused here.
  */
 #include <errno.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #include "cmd_resident.h"
+#include "trace/features.h"
 
 #ifndef SYS_cachestat
 #define SYS_cachestat 451
@@ -83,16 +86,47 @@ static int by_mincore(int fd, uint64_t off, uint64_t len, struct resident_pages 
 		err = mincore_window(fd, off + at, (size_t)MIN(WINDOW, len - at), &cached);
 	if (err)
 		return err;
-	*ret = (struct resident_pages){.cached = cached, .only_cached = true};
+	*ret = (struct resident_pages){.method = RESIDENT_MINCORE, .cached = cached};
 	return 0;
 }
 
+static bool is_on(int fd, long magic)
+{
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) && (long)fs.f_type == magic;
+}
+
+/* cachestat(2) refuses hugetlbfs, whose pages are in no page cache and not evicted. */
+static int by_blocks(int fd, const struct resident_file *f, struct resident_pages *ret)
+{
+	struct stat st;
+
+	if (!is_on(fd, HUGETLBFS_MAGIC) || fstat(fd, &st))
+		return -EOPNOTSUPP;
+	*ret = (struct resident_pages){
+		.method = RESIDENT_BLOCKS,
+		.cached = f->size ? (uint64_t)st.st_blocks * 512 * f->pages / f->size : 0,
+	};
+	return 0;
+}
+
+/*
+ * On overlayfs cachestat(2) may look at the overlay's own inode, which has no pages; what
+ * is mapped is the real file.
+ */
 static int pages_of(int fd, uint64_t off, uint64_t len, struct resident_pages *ret)
 {
-	int err = by_cachestat(fd, off, len, ret);
+	struct resident_pages n;
+	int err;
 
-	if (err == -ENOSYS || err == -EOPNOTSUPP)
-		err = by_mincore(fd, off, len, ret);
+	if (!feature_has(FEATURE_CACHESTAT))
+		return by_mincore(fd, off, len, ret);
+	err = by_cachestat(fd, off, len, &n);
+	if (!err && !n.cached && is_on(fd, OVERLAYFS_SUPER_MAGIC))
+		return by_mincore(fd, off, len, ret);
+	if (!err)
+		*ret = n;
 	return err;
 }
 
@@ -113,22 +147,43 @@ static int fill_map(int fd, struct resident_file *f, uint64_t page)
 	return err;
 }
 
-int resident_stat(int fd, struct resident_file *f, bool map)
+static int size_of(int fd, struct resident_file *f)
 {
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	struct stat st;
-	int err;
+	off_t end;
 
 	if (fstat(fd, &st))
 		return -errno;
+	end = S_ISBLK(st.st_mode) ? lseek(fd, 0, SEEK_END) : st.st_size;
+	if (end < 0)
+		return -errno;
 	f->dev = st.st_dev;
 	f->ino = st.st_ino;
-	f->size = (uint64_t)st.st_size;
+	f->size = (uint64_t)end;
+	return 0;
+}
+
+int resident_stat(int fd, struct resident_file *f, bool map)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	int err = size_of(fd, f);
+
+	if (err)
+		return err;
 	f->pages = (f->size + page - 1) / page;
 	if (!f->size)
 		return 0;
 	err = pages_of(fd, 0, f->size, &f->n);
+	if (err == -EOPNOTSUPP)
+		return by_blocks(fd, f, &f->n);
 	if (!err && map)
 		err = fill_map(fd, f, page);
 	return err;
+}
+
+const char *resident_method_name(enum resident_method m)
+{
+	static const char *const names[] = {"cachestat", "mincore", "iterator", "blocks"};
+
+	return names[m];
 }

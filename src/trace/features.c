@@ -56,6 +56,28 @@ static bool probe_find_vma(void)
 	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_find_vma, NULL) == 1;
 }
 
+static bool probe_task_iter(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool ok = btf && !libbpf_get_error(btf) &&
+		  btf__find_by_name_kind(btf, "bpf_iter__task_file", BTF_KIND_STRUCT) > 0 &&
+		  btf__find_by_name_kind(btf, "bpf_iter__task_vma", BTF_KIND_STRUCT) > 0;
+
+	if (!libbpf_get_error(btf))
+		btf__free(btf);
+	return ok;
+}
+
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
+/* There is no descriptor -1, whatever else the kernel thinks of the call. */
+static bool probe_cachestat(void)
+{
+	return syscall(SYS_cachestat, -1, NULL, NULL, 0) && errno != ENOSYS;
+}
+
 static bool probe_tracepoints(void)
 {
 	return tracepoint_id("sched", "sched_process_exec") > 0;
@@ -160,6 +182,9 @@ static const struct {
 				  probe_cache_events},
 	[FEATURE_DIRECT_EVENTS] = {"direct-events", "direct I/O of files (6.12 has them, 6.1 not)",
 				   probe_direct_events},
+	[FEATURE_TASK_ITER] = {"task-iterators",
+			       "files of all processes without opening them (v5.12, 3d06f34aa89e)",
+			       probe_task_iter},
 	[FEATURE_CACHESTAT] = {"cachestat",
 			       "dirty and evicted pages of files; else mincore (v6.5, "
 			       "cf264e1329fb)",

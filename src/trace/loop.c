@@ -150,11 +150,16 @@ static struct timespec timespec_of(uint64_t ns)
 				 .tv_nsec = (long)(ns % 1000000000)};
 }
 
+static struct itimerspec itimerspec_of(const struct loop_timer *timer)
+{
+	return (struct itimerspec){.it_value = timespec_of(timer->first_ns ? timer->first_ns : 1),
+				   .it_interval = timespec_of(timer->interval_ns)};
+}
+
 int loop_add_timer(struct loop *l, const struct loop_timer *timer, int (*fn)(void *arg, int fd),
 		   void *arg)
 {
-	struct itimerspec its = {.it_value = timespec_of(timer->first_ns ? timer->first_ns : 1),
-				 .it_interval = timespec_of(timer->interval_ns)};
+	struct itimerspec its = itimerspec_of(timer);
 	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 
 	if (fd < 0)
@@ -167,6 +172,21 @@ int loop_add_timer(struct loop *l, const struct loop_timer *timer, int (*fn)(voi
 	}
 	return add_owned(
 		l, &(struct source){.fd = fd, .fn = on_timer, .on_timer = fn, .inner_arg = arg});
+}
+
+int loop_set_timer(struct loop *l, const struct loop_timer *timer, int (*fn)(void *arg, int fd),
+		   void *arg)
+{
+	struct itimerspec its = itimerspec_of(timer);
+
+	for (size_t i = 0; i < l->n; i++) {
+		const struct source *s = l->sources[i];
+
+		if (s->on_timer == fn && s->inner_arg == arg &&
+		    timerfd_settime(s->fd, 0, &its, NULL))
+			return -errno;
+	}
+	return 0;
 }
 
 int loop_add_signals(struct loop *l, int (*fn)(void *arg, int signo, bool from_user), void *arg)

@@ -28,6 +28,9 @@ struct loop_timer {
 /* A timer owned by the loop. fn gets the timer's fd after the expirations were read. */
 int loop_add_timer(struct loop *l, const struct loop_timer *timer, int (*fn)(void *arg, int fd),
 		   void *arg);
+/* Sets the timers that call fn with arg anew. 0 or -errno. */
+int loop_set_timer(struct loop *l, const struct loop_timer *timer, int (*fn)(void *arg, int fd),
+		   void *arg);
 /*
  * Blocks SIGINT, SIGTERM, SIGHUP and SIGCHLD and delivers them to fn. from_user: sent by
  * kill() and the like, not by the terminal or the kernel.

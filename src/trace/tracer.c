@@ -257,6 +257,16 @@ int tracer_add_timer(struct tracer *t, const struct loop_timer *timer, int (*fn)
 	return loop_add_timer(t->loop, timer, fn, arg);
 }
 
+int tracer_add_fd(struct tracer *t, int fd, int (*fn)(void *arg, int fd), void *arg)
+{
+	return loop_add(t->loop, fd, fn, arg);
+}
+
+int tracer_set_interval(struct tracer *t, uint64_t ns)
+{
+	return loop_set_timer(t->loop, &(struct loop_timer){ns, ns}, end_on_interval, t);
+}
+
 int tracer_run(struct tracer *t)
 {
 	int err = add_sources(t);

@@ -82,6 +82,13 @@ struct unwinder *tracer_unwinder(struct tracer *t);
 int tracer_add_timer(struct tracer *t, const struct loop_timer *timer, int (*fn)(void *arg, int fd),
 		     void *arg);
 
+/* As loop_add(): fn is called while fd is readable, during tracer_run(). */
+int tracer_add_fd(struct tracer *t, int fd, int (*fn)(void *arg, int fd), void *arg);
+/* During tracer_run(), where there is an interval: another one from now on. 0 or -errno. */
+int tracer_set_interval(struct tracer *t, uint64_t ns);
+/* During tracer_run(): the last report, then it returns. 0 or what the report returned. */
+int tracer_stop(struct tracer *t);
+
 int tracer_scan(struct tracer *t);
 struct bpf_object;
 /* obj: loaded; its unwind tables are filled. NULL: the command takes no stacks. */

@@ -138,6 +138,11 @@ int end_on_duration(void *arg, int fd)
 	return report(arg, true);
 }
 
+int tracer_stop(struct tracer *t)
+{
+	return report(t, true);
+}
+
 /* Waits for a child without blocking for ever: true once it has ended. */
 static bool await_child(pid_t pid, int *ret_status, uint64_t ns)
 {

@@ -30,6 +30,16 @@ extern const struct view_backend view_text, view_json;
 /* One line "root;...;leaf bytes". */
 void folded_row(const struct view_config *c, const struct row *row, FILE *out);
 
+/*
+ * A value as people read it, not padded: in buf, or a word as it is (any bytes). 32 bytes
+ * are enough.
+ */
+const char *field_text(const struct view_field *f, char *buf, size_t size);
+/* Words and addresses stand on the left of their column. */
+bool field_is_left(const struct view_field *f);
+/* For ordering; nothing for words. */
+double field_value(const struct view_field *f);
+
 /* File name without directories; "[kernel]" and the like as they are. */
 const char *object_base(const char *path);
 

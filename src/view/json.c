@@ -279,7 +279,12 @@ static json_t *json_field(const struct view_field *f)
 {
 	switch (f->kind) {
 	case VIEW_COUNT:
+	case VIEW_BYTES:
 		return json_uint(f->n);
+	case VIEW_SIGNED:
+		return json_integer((json_int_t)f->n);
+	case VIEW_RATIO:
+		return f->real < 0 ? json_null() : json_number(f->real);
 	case VIEW_REAL:
 		return json_number(f->real);
 	case VIEW_WORD:

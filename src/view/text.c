@@ -216,25 +216,17 @@ static int text_report_end(const struct view_config *c, const struct view_report
 
 static void text_field(const struct view_field *f, FILE *out)
 {
-	switch (f->kind) {
-	case VIEW_COUNT:
-		fprintf(out, " %*" PRIu64, f->width, f->n);
-		break;
-	case VIEW_HEX:
-		fprintf(out, " 0x%-*" PRIx64, MAX(f->width - 2, 0), f->n);
-		break;
-	case VIEW_REAL:
-		fprintf(out, " %*.1f", f->width, f->real);
-		break;
-	case VIEW_WORD:
-		fputc(' ', out);
-		utf8_write(out, f->word ? f->word : "-", UTF8_TEXT);
-		for (int n = f->word ? (int)strlen(f->word) : 1; n < f->width; n++)
-			fputc(' ', out);
-		break;
-	default:
-		fprintf(out, " %*s", f->width, "-");
+	char buf[32];
+	const char *text = field_text(f, buf, sizeof(buf));
+
+	if (!field_is_left(f)) {
+		fprintf(out, " %*s", f->width, text);
+		return;
 	}
+	fputc(' ', out);
+	utf8_write(out, text, UTF8_TEXT);
+	for (int n = (int)strlen(text); n < f->width; n++)
+		fputc(' ', out);
 }
 
 static void text_titles(const struct view_record *r, FILE *out)
@@ -244,10 +236,9 @@ static void text_titles(const struct view_record *r, FILE *out)
 	fprintf(out, "] %s:\n", r->headline);
 	for (size_t i = 0; i < r->n_fields; i++) {
 		const struct view_field *f = &r->fields[i];
-		bool left = f->kind == VIEW_WORD || f->kind == VIEW_HEX;
 
 		if (f->title)
-			fprintf(out, " %*s", left ? -f->width : f->width, f->title);
+			fprintf(out, " %*s", field_is_left(f) ? -f->width : f->width, f->title);
 	}
 	fputc('\n', out);
 }

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "view/live.h"
+
 struct view {
 	struct view_config c;
 	const struct view_backend *backend; /* NULL: folded lines instead */
@@ -143,6 +145,8 @@ int view_report(struct view *v, const struct view_report *r)
 int view_record(struct view *v, const struct view_record *r)
 {
 	errno = 0;
+	if (live_is_open(v->c.live))
+		return live_record(v->c.live, r);
 	if (v->out_err || !v->backend)
 		return v->out_err;
 	return v->out_err = stream_check(v->c.out, v->backend->record(&v->c, r, v->c.out));
@@ -153,6 +157,8 @@ int view_losses(struct view *v, const struct view_report *r)
 	struct view_report losses = *r;
 
 	errno = 0;
+	if (live_is_open(v->c.live))
+		return live_report(v->c.live, r);
 	losses.n_rows = losses.n_top = 0;
 	if (v->folded && !v->folded_err)
 		v->folded_err = folded_write(v, r);

@@ -12,6 +12,8 @@
 #include "lib/opts.h"
 #include "lib/snapshot.h"
 
+struct live;
+
 struct view_config {
 	const char *command; /* "leak" */
 	FILE *out;	     /* data; borrowed */
@@ -27,6 +29,7 @@ struct view_config {
 	const char *unit;  /* what is counted in them; NULL: "allocations" */
 	const char *events; /* what the end line counts; NULL: "calls" */
 	const char *from;   /* what a row is of, "from stack"; NULL: that */
+	struct live *live;  /* while it is open, records and losses go there; borrowed, or NULL */
 };
 
 struct view_target {
@@ -72,12 +75,15 @@ struct view_call { /* -t: one traced call */
 
 enum view_kind {
 	VIEW_NULL,
-	VIEW_COUNT, /* n */
-	VIEW_REAL,  /* real, one digit after the point in text */
-	VIEW_WORD,  /* word: any bytes, NULL: null */
-	VIEW_HEX,   /* n */
-	VIEW_BOOL,  /* n */
-	VIEW_MAP,   /* map: an object of n fields; JSON only */
+	VIEW_COUNT,  /* n */
+	VIEW_SIGNED, /* n, taken as int64_t */
+	VIEW_BYTES,  /* n; "4.0K" in text */
+	VIEW_REAL,   /* real, one digit after the point in text */
+	VIEW_RATIO,  /* real, 0 to 1; in percent in text; below 0: null */
+	VIEW_WORD,   /* word: any bytes, NULL: null */
+	VIEW_HEX,    /* n */
+	VIEW_BOOL,   /* n */
+	VIEW_MAP,    /* map: an object of n fields; JSON only */
 };
 
 /* One value of a record: a key of the JSON object, and a column of text if it has a title. */

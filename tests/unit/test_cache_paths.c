@@ -85,21 +85,13 @@ static void test_mounts(void **state)
 	expect_mount("/other", "/mnt", "/sub/x", NULL);
 }
 
-static void test_escapes(void **state)
-{
-	char text[] = "/a\\040b\\134c\\";
-
-	(void)state;
-	unescape(text);
-	assert_string_equal(text, "/a b\\c\\");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),	cmocka_unit_test(test_short_records),
-		cmocka_unit_test(test_unknown), cmocka_unit_test(test_mounts),
-		cmocka_unit_test(test_escapes),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_short_records),
+		cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_mounts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
