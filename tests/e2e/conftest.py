@@ -8,6 +8,7 @@ condition, with a deadline that only a failure reaches.
 """
 import collections
 import ctypes
+import functools
 import json
 import os
 import pathlib
@@ -536,6 +537,17 @@ def shared_library(pattern):
             return str(found[0])
     pytest.skip(f"no {pattern} on this machine")
     return None
+
+
+@functools.lru_cache
+def methods():
+    """What each command can do on this kernel: {command: {part: way, or None}}."""
+    return json.loads(memtally("--json", command="features").stdout)["methods"]
+
+
+def need_method(command, part):
+    if not methods()[command][part]:
+        pytest.skip(f"memtally features: this kernel has no way for {command}: {part}")
 
 
 def need(tool):

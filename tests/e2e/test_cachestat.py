@@ -14,7 +14,7 @@ import subprocess
 import pytest
 
 from conftest import (DEADLINE, FAILURE, FINE, INCOMPLETE, MEMTALLY, USAGE, Lines, Victim,
-                      memtally, victim_path)
+                      memtally, need_method, victim_path)
 
 PAGES = 4097
 SUMS = ("accesses", "hits", "misses", "readahead", "dirties", "evicted", "added",
@@ -84,6 +84,11 @@ class CacheTally:
         unended = lost.pop("direct_unended", 0)
         status = INCOMPLETE if unended else FINE
         assert not lost and self.status == status, (lost, self.status, self.stderr())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kernel_shows_the_page_cache():
+    need_method("cachestat", "page cache")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from conftest import FINE, INCOMPLETE, Victim, assert_truth, victim_path
+from conftest import FINE, INCOMPLETE, Victim, assert_truth, need_method, victim_path
 from test_cachestat import CacheTally
 from test_faults import Faults, counters
 from test_kmem import Kmem, counts
@@ -73,6 +73,7 @@ def in_threads(body, items):
 
 def test_cachestat(tmp_path):
     """Eight programs read a warm file each: all accesses, or the missed ones are told."""
+    need_method("cachestat", "page cache")
     files = [tmp_path / str(i) for i in range(THREADS)]
     for path in files:
         path.write_bytes(bytes(1 << 22))
