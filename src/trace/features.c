@@ -98,16 +98,6 @@ static bool probe_vmalloc_events(void)
 	return tracepoint_id("vmalloc", "alloc_vmap_area") > 0;
 }
 
-#ifndef SYS_cachestat
-#define SYS_cachestat 451
-#endif
-
-/* There is no descriptor -1, whatever else the kernel thinks of the call. */
-static bool probe_cachestat(void)
-{
-	return syscall(SYS_cachestat, -1, NULL, NULL, 0) && errno != ENOSYS;
-}
-
 /* All of them are tried in one go. */
 static const struct uprobe_features *uprobes(void)
 {
