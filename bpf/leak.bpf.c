@@ -59,7 +59,8 @@ static __always_inline void on_free(struct pt_regs *ctx, struct thread *t,
 
 	if (!key.address || !outstanding_del(&key, &b) || !cfg.trace_calls)
 		return;
-	stack_take(ctx, t, key.proc_key, &(struct taking){spec->kind, TAKE_AT_ENTRY, spec->sp_moved});
+	stack_take(ctx, t, key.proc_key,
+		   &(struct taking){spec->kind, TAKE_AT_ENTRY, spec->sp_moved});
 	call_trace(&t->stack, key.proc_key, spec, &key, b.size);
 }
 

@@ -5,6 +5,7 @@
 # checks the signature of each suite and the hash of each package, needs no root and leaves
 # the machine's lists alone. Set before: arch (Debian's name), apt (the directory) and
 # releases ("bullseye bookworm").
+# shellcheck disable=SC2154
 
 say()
 {
