@@ -88,7 +88,7 @@ static void configure(const struct leak_opts *o, struct leak_bpf *bpf)
 	cfg->min_size = o->min_size;
 	cfg->max_size = o->max_size ? o->max_size : UINT64_MAX;
 	cfg->sample_bytes = o->sample_bytes;
-	cfg->sample_moves = o->max_overhead > 0;
+	cfg->sample_moves = cfg->count_blocks = o->max_overhead > 0;
 	cfg->scope = o->common.cgroup ? SCOPE_CGROUP : o->common.all ? SCOPE_ALL : SCOPE_PIDS;
 	cfg->self_tgid = (uint32_t)getpid();
 	cfg->tick_clock = 1;
