@@ -74,7 +74,8 @@ class Cachetop(Terminal):
         self.type(f"clear; {env} {MEMTALLY} cachetop {' '.join(map(str, args))}; echo status=$?\n")
         self.wait(lambda s: s.startswith("cachetop") or "status=" in s, "the table")
         self.pid = host_pid_below(self.shell, "memtally")
-        self.bpf = BpfIds(self.pid).collect()
+        self.bpf = BpfIds(self.pid)
+        wait_until(lambda: self.bpf.collect().ids["prog"] or "status=" in self.screen(), "programs")
         return self
 
     def rows(self):
@@ -243,6 +244,8 @@ def test_help_and_interval(cachetop, readers):
         cachetop.type(typed)
         cachetop.keys("Enter")
         cachetop.wait(lambda s, want=want: want in s, want)
+    clock = cachetop.wait(lambda s: ":" in s.split()[1], "a report").split()[1]
+    cachetop.wait(lambda s: s.split()[1] > clock, "five reports more")
     screen = cachetop.quit()
     assert int(re.search(r"(\d+) reports", screen).group(1)) >= 2
 
