@@ -77,7 +77,8 @@ lists_update()
 	# A suite that has left the mirror is an error to apt, the others are there then.
 	own_apt apt-get update >"$apt/update.log" 2>&1 || true
 	ls "$apt"/lists/*_Packages* >/dev/null 2>&1 ||
-		missing "the Debian mirror cannot be reached: $(tail -n 1 "$apt/update.log")"
+		missing "the Debian mirror cannot be reached:" \
+			"$(grep -m 1 '^[WE]:' "$apt/update.log" | tr -s ' ')"
 }
 
 # The lists are there and not older than ten hours.

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""memtally features: what each command does on this kernel follows what the kernel has."""
+import json
+import os
+
+import pytest
+
+from conftest import FINE, memtally
+
+# Feature taken away: command, part, what is left of it; None: nothing.
+WITHOUT = [
+    ("uprobe-multi", "leak", "probes", "one perf event each"),
+    ("task-storage", "leak", "state", "in a hash table"),
+    ("find-vma", "leak", "new code", "at the next look"),
+    ("vmalloc-events", "kmem", "vmalloc", None),
+    ("cache-events", "cachestat", "page cache", None),
+    ("direct-events", "cachestat", "direct I/O", None),
+    ("cachestat", "resident", "pages", "mincore(2)"),
+]
+
+
+def features(*args, without=""):
+    done = memtally(*args, command="features", env={**os.environ, "MEMTALLY_WITHOUT": without})
+    assert done.returncode == FINE, done.stderr
+    return done.stdout.decode()
+
+
+def line_of(text, command, part):
+    found = [l for l in text.splitlines() if l.startswith(f"{command:<10} {part:<12} ")]
+    assert len(found) == 1, text
+    return found[0].removeprefix(f"{command:<10} {part:<12} ")
+
+
+@pytest.mark.parametrize("feature,command,part,left", WITHOUT, ids=[w[0] for w in WITHOUT])
+def test_without(feature, command, part, left):
+    text = line_of(features(without=feature), command, part)
+    assert text == (f"{left} (no {feature})" if left else f"not here: no {feature}")
+    said = json.loads(features("--json", without=feature))
+    assert said[feature] is False and said["methods"][command][part] == left
+
+
+def test_a_part_has_its_best_way_where_nothing_is_lacked():
+    said = json.loads(features("--json"))
+    for line in features().split("\n\n")[1].splitlines():
+        command, part = line[:10].strip(), line[11:23].strip()
+        way = line[24:].split(" (no ")[0]
+        assert said["methods"][command][part] == (None if way.startswith("not here") else way)
