@@ -27,15 +27,10 @@ static __always_inline __u64 fault_stack(struct fault_scratch *s, __u64 proc_key
 	__u32 tgid = proc_key;
 	struct unwind_slice *slice =
 		unwind_cfg.mode == UNWIND_DWARF ? bpf_map_lookup_elem(&slices, &tgid) : NULL;
-#ifdef COMPAT_OLD
-	struct walk *w = walk_of_cpu();
+	WALK_ON_STACK(w);
 
 	if (!w)
-		return 0;
-#else
-	struct walk own, *w = &own;
-
-#endif
+		return 0; /* never, but the verifier can't know */
 	walk_start_regs(w, &s->regs, slice);
 	return stack_walk(w, &s->stack, proc_key, FAULT_KIND);
 }

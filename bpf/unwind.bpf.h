@@ -120,6 +120,10 @@ static __always_inline struct walk *walk_of_cpu(void)
 
 	return bpf_map_lookup_elem(&walks, &zero);
 }
+#define WALK_ON_STACK(w) struct walk *w = walk_of_cpu()
+#else
+/* Declares a pointer to the state of a walk, on the BPF stack where that can be; or NULL. */
+#define WALK_ON_STACK(w) struct walk w##_own, *w = &w##_own
 #endif
 
 /*

@@ -15,10 +15,7 @@
  *
  * Slot i covers (pivot[i-1], pivot[i]]; a pivot of 0 after the first says that slot i is
  * the last.
- *
- * Before v6.1 the mappings themselves are the nodes of an rb-tree. It is not made for readers
- * without a lock, so that one may be led astray while the tree is balanced anew: the same
- * check decides.
+ * Before v6.1: vma_rb.bpf.h.
  */
 #ifndef VMA_BPF_H
 #define VMA_BPF_H
@@ -32,12 +29,11 @@
 #define MAGIC_HUGETLBFS	     0x958458f6
 #define SB_NOUSER_FLAG	     (1UL << 31) /* mounted by the kernel for itself only */
 
-#define VMA_COPY      32 /* words: more than the fields that are used span on any kernel */
-#define VMA_LEVELS    8
-#define VMA_LEVELS_RB 48 /* more than 2 * log2(65530 mappings) */
-#define MAPLE_LEAF    1
-#define MAPLE_RANGE   2
-#define MAPLE_ARANGE  3
+#define VMA_COPY     32 /* words: more than the fields that are used span on any kernel */
+#define VMA_LEVELS   8
+#define MAPLE_LEAF   1
+#define MAPLE_RANGE  2
+#define MAPLE_ARANGE 3
 
 #define VMA_TYPE __attribute__((preserve_access_index))
 
@@ -183,44 +179,7 @@ __weak __noinline __u64 vma_step(__u64 e, __u64 addr)
 	return s->node[i & 31];
 }
 
-static __always_inline __u64 vma_of_node(struct rb_node___vma *n)
-{
-	return n ? (__u64)n - bpf_core_field_offset(struct vm_area_struct___vma, vm_rb) : 0;
-}
-
-/* One level of the rb-tree: `vma` itself if it covers addr, else its child there, or 0. */
-__weak __noinline __u64 vma_step_rb(__u64 vma, __u64 addr)
-{
-	__u32 zero = 0;
-	struct vma_scratch *s = bpf_map_lookup_elem(&vma_scratches, &zero);
-
-	if (!s || !bpf_core_field_exists(struct mm_struct___vma, mm_rb) ||
-	    bpf_probe_read_kernel(s->node, VMA_BYTES, (void *)vma))
-		return 0;
-	if (addr < VMA_WORD(s->node, vm_start)) {
-		s->high = VMA_WORD(s->node, vm_start) - 1;
-		return vma_of_node((void *)VMA_WORD(s->node, vm_rb.rb_left));
-	}
-	if (addr >= VMA_WORD(s->node, vm_end)) {
-		s->low = VMA_WORD(s->node, vm_end);
-		return vma_of_node((void *)VMA_WORD(s->node, vm_rb.rb_right));
-	}
-	return vma;
-}
-
-static __always_inline __u64 vma_search_rb(struct mm_struct___vma *mm, __u64 addr)
-{
-	__u64 vma = vma_of_node(BPF_CORE_READ(mm, mm_rb.rb_node));
-
-	for (int level = 0; level < VMA_LEVELS_RB && vma; level++) {
-		__u64 next = vma_step_rb(vma, addr);
-
-		if (next == vma)
-			return vma;
-		vma = next;
-	}
-	return 0;
-}
+#include "vma_rb.bpf.h"
 
 static __always_inline __u64 vma_search_maple(struct mm_struct___vma *mm, __u64 addr)
 {

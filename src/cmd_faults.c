@@ -285,7 +285,11 @@ static int run_traced(struct faults *f)
 		err = tracer_run(f->tracer);
 	f->end_ns = clock_mono_ns();
 	faults_detach(f); /* the machine runs free before we go on */
-	return err ? err : print_end(f);
+	if (!err)
+		err = print_end(f);
+	if (err)
+		log_error("cannot go on: %s", errno_name(err));
+	return err;
 }
 
 static int run(const void *cfg)

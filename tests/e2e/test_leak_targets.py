@@ -555,12 +555,13 @@ V5_14 = "uprobe-cookie,uprobe-multi,uprobe-multi-pid,uprobe-session,find-vma"
 def test_without_feature(victim, tally, without):
     """Threads and nested calls, as a kernel without these features would be traced."""
     v = victim("threads-o2")
-    t = tally("-p", v.pid, env={**os.environ, "MEMTALLY_WITHOUT": without}).started()
+    env = {**os.environ, "MEMTALLY_WITHOUT": without}
+    t = tally("-p", v.pid, env=env).started()
     truth = v.run()
     t.stop()
     assert_truth(t.last, truth)
-    has = json.loads(memtally("--json", command="features").stdout)
-    multi = "uprobe" not in without and has["uprobe-multi"] and has["uprobe-multi-pid"]
+    has = json.loads(memtally("--json", command="features", env=env).stdout)
+    multi = has["uprobe-cookie"] and has["uprobe-multi"] and has["uprobe-multi-pid"]
     assert t.start["method"] == ("uprobe-multi" if multi else "uprobe-perf")
     t.assert_clean()
 

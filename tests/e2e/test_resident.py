@@ -66,7 +66,8 @@ def test_file(sparse_file):
     found = files[str(sparse_file)]
     assert found["cached_pages"] == sum(before) == 300
     assert (found["size_bytes"], found["pages"]) == (600 * PAGE + 123, 601)
-    assert found["dirty_pages"] == found["writeback_pages"] == 0
+    told = 0 if found["method"] == "cachestat" else None
+    assert found["dirty_pages"] == told and found["writeback_pages"] == told
     assert [o["type"] for o in objects] == ["start", "file", "losses", "end"]
     cells = len(found["map"])
     want = [sum(before[i * 601 // cells:(i + 1) * 601 // cells]) for i in range(cells)]
@@ -78,6 +79,8 @@ def test_dirty_pages(tmp_path):
     path = tmp_path / "dirty"
     path.write_bytes(b"y" * 50 * PAGE)
     found = resident(path)[0][str(path)]
+    if found["method"] == "mincore":
+        pytest.skip("the kernel has no cachestat(2) (v6.5), nothing else tells dirty pages")
     assert found["dirty_pages"] + found["writeback_pages"] == found["cached_pages"] == 50
 
 
