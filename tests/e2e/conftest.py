@@ -349,9 +349,9 @@ class Tally:
 
     def assert_clean(self):
         """Exit 0, an end object, no loss, nothing on stderr that is not in house shape."""
-        assert self.status == FINE, (self.status, self.error_text)
         assert self.end is not None, self.objects[-3:]
         assert_no_losses(self.last)
+        assert self.status == FINE, (self.status, self.error_text)
         assert_message_shape(self.error_text)
 
 
