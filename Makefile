@@ -213,7 +213,7 @@ demo-run: $(BIN) $(BUILD)/demo_leak
 	@echo 'demo: ./$(BIN) leak -- $(BUILD)/demo_leak' >&2
 	$(Q)tools/as_root.sh ./$(BIN) leak -- $(BUILD)/demo_leak
 
-CHECKS := unit compilers bpf e2e static lint $(if $(CI),vm)
+CHECKS := unit compilers bpf e2e static lint
 check:
 	$(Q)tools/deps.sh check
 	+$(Q)CHECK_MAKE='$(MAKE) --no-print-directory $(JOBS)' tools/check.sh $(BUILD) $(CHECKS)
@@ -262,7 +262,7 @@ vmcheck: $(BIN) victims guest
 	$(Q)tools/deps.sh vm
 	$(Q)$(VMCHECK) $(if $(SUITES),--suites $(SUITES)) $(KERNELS)
 
-# The part of it for .ci/run: an old kernel and a new one. What cannot be had is a skip.
+# A short part of it: an old kernel and a new one. What cannot be had is a skip.
 check-vm: $(BIN) victims guest
 	$(Q)tools/deps.sh vm || true
 	$(Q)$(VMCHECK) --suites quick,features,verifier 6.1 7.2

@@ -98,7 +98,7 @@ build()
 		chmod 1777 tmp var/tmp; : >etc/fstab; ln -sf /proc/self/mounts etc/mtab
 		echo 127.0.0.1 localhost >etc/hosts)
 	mke2fs -q -t ext4 -b 4096 -O ^has_journal -d "$tmp/root" "$tmp/root.img" \
-		"$(($(du -sm "$tmp/root" | cut -f1) * 5 / 4 + 3072))M" >/dev/null
+		"$(($(du -sm "$tmp/root" | cut -f1) * 5 / 4 + 16384))M" >/dev/null
 }
 
 # In the image's own name space of owners.
