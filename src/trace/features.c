@@ -5,6 +5,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "trace/attach.h"
 #include "trace/uprobe.h"
@@ -72,6 +73,38 @@ static bool probe_session(void)
 	return uprobes()->session;
 }
 
+static bool probe_cache_events(void)
+{
+	return tracepoint_id("filemap", "mm_filemap_get_pages") > 0;
+}
+
+/* Such programs load on kernels that can't attach them, so one is attached for a moment. */
+static bool probe_fentry(void)
+{
+	const struct bpf_insn nothing[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int id = libbpf_find_vmlinux_btf_id("filemap_fault", BPF_TRACE_FENTRY);
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FENTRY,
+		    .attach_btf_id = id > 0 ? (uint32_t)id : 0);
+	_cleanup_close_ int link = -1;
+	_cleanup_close_ int prog = -1;
+
+	if (id <= 0)
+		return false;
+	prog = bpf_prog_load(BPF_PROG_TYPE_TRACING, "probe_fentry", "GPL", nothing, 2, &opts);
+	if (prog >= 0)
+		link = bpf_raw_tracepoint_open(NULL, prog);
+	return link >= 0;
+}
+
+/* Kernels with kprobes register perf events of this type. */
+static bool probe_kprobe(void)
+{
+	return access("/sys/bus/event_source/devices/kprobe/type", R_OK) == 0;
+}
+
 static const struct {
 	const char *name, *about;
 	bool (*probe)(void);
@@ -100,6 +133,13 @@ static const struct {
 	[FEATURE_FIND_VMA] = {"find-vma",
 			      "whole stacks at once after exec and dlopen (v5.17, 7c7e3d31e785)",
 			      probe_find_vma},
+	[FEATURE_CACHE_EVENTS] = {"filemap-events",
+				  "cachestat by tracepoints (v6.12, b6273b55d885)",
+				  probe_cache_events},
+	[FEATURE_FENTRY] = {"fentry", "cachestat by functions, where there are no such events",
+			    probe_fentry},
+	[FEATURE_KPROBE] = {"kprobe", "the same without fentry; without both: by system calls",
+			    probe_kprobe},
 };
 
 /* MEMTALLY_WITHOUT="NAME,NAME": as if the kernel had not these, to test what then happens. */
