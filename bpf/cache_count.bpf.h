@@ -25,8 +25,8 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, ROWS_MAX);
+	__uint(map_flags, TABLE_FLAGS);
 	__type(key, struct cache_key);
 	__type(value, struct cache_row);
 } cache_rows SEC(".maps");
@@ -63,8 +63,12 @@ struct {
 
 static __always_inline int cache_wanted(void)
 {
+#ifdef CACHE_CALLS
+	__u32 tgid = task_ids() >> 32;
+#else
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	__u32 tgid = cfg.pidns_ino ? task_ids() >> 32 : (__u32)task->tgid;
+#endif
 
 	if (tgid == cfg.self_tgid)
 		return 0;
@@ -75,15 +79,15 @@ static __always_inline int cache_wanted(void)
 
 static __always_inline void file_key(struct inode___pc *host, struct cache_key *key)
 {
-	key->id = host->i_ino;
-	key->dev = host->i_sb->s_dev;
+	key->id = KREAD(host, i_ino);
+	key->dev = KREAD2(host, i_sb, s_dev);
 	key->pad = 0;
 }
 
 static __always_inline void pending_file(struct inode___pc *host, struct pending_key *key)
 {
-	key->ino = host->i_ino;
-	key->dev = host->i_sb->s_dev;
+	key->ino = KREAD(host, i_ino);
+	key->dev = KREAD2(host, i_sb, s_dev);
 	key->chunk = 0;
 }
 
@@ -98,7 +102,7 @@ static __always_inline struct dentry___pc *alias_dentry(struct hlist_node___pc *
 /* Leaf first, up to the root, which is its own parent. */
 static __always_inline void path_fill(struct inode___pc *host, struct cache_path_event *e)
 {
-	struct hlist_node___pc *node = host->i_dentry.first;
+	struct hlist_node___pc *node = KREAD(host, i_dentry.first);
 	struct dentry___pc *d, *parent;
 
 	e->len = 0;
@@ -135,8 +139,8 @@ static __noinline int path_send(struct inode___pc *host, const struct cache_key 
 		return 0;
 	event_fill(&e->ev, EVENT_CACHE_PATH, 0);
 	e->key = *key;
-	e->mode = host->i_mode;
-	e->rdev = host->i_rdev;
+	e->mode = KREAD(host, i_mode);
+	e->rdev = KREAD(host, i_rdev);
 	path_fill(host, e);
 	len = CACHE_PATH_HEADER + (e->len & (2 * CACHE_NAMES - 1));
 	if (len > sizeof(*e))

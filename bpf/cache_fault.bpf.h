@@ -3,13 +3,12 @@
 #ifndef CACHE_FAULT_BPF_H
 #define CACHE_FAULT_BPF_H
 
-#include "cache_read.bpf.h"
+#include "cache_thread.bpf.h"
 
 static __always_inline void fault_begin(void)
 {
-	struct cache_thread *t;
+	struct cache_thread *t = cache_thread_find();
 
-	t = bpf_task_storage_get(&cache_threads, bpf_get_current_task_btf(), 0, 0);
 	if (t)
 		t->f_counted = 0;
 }
@@ -28,10 +27,10 @@ int BPF_PROG(cache_fault_kernel)
 	return 0;
 }
 
-SEC("tp_btf/mm_filemap_map_pages")
-int BPF_PROG(cache_map_pages, struct address_space___pc *mapping, unsigned long start,
-	     unsigned long end)
+/* Pages start to end, the last one, were looked at to be mapped at once. */
+static __always_inline int fault_map(struct address_space___pc *mapping, __u64 start, __u64 end)
 {
+	struct inode___pc *host = KREAD(mapping, host);
 	struct cache_thread *t = cache_thread();
 	struct cache_counters *n;
 	struct pending_key file;
@@ -39,7 +38,7 @@ int BPF_PROG(cache_map_pages, struct address_space___pc *mapping, unsigned long 
 
 	if (!t || end < start)
 		return 0;
-	pending_file(mapping->host, &file);
+	pending_file(host, &file);
 	taken = pending_take(&file, start, end + 1);
 	if (t->f_counted && t->f_map == (__u64)mapping &&
 	    (t->f_kind == FAULT_MAP ? t->f_start == start : start <= t->f_idx && t->f_idx <= end))
@@ -50,7 +49,7 @@ int BPF_PROG(cache_map_pages, struct address_space___pc *mapping, unsigned long 
 	t->f_start = start;
 	t->f_missed = 0;
 	t->f_was_ra = taken > 0;
-	n = counters_of(mapping->host);
+	n = counters_of(host);
 	if (taken)
 		CHARGE(n, map_ra, 1);
 	else
@@ -68,9 +67,10 @@ static __always_inline void fault_correct(struct cache_thread *t, struct cache_c
 	t->f_was_ra = ra;
 }
 
-SEC("tp_btf/mm_filemap_fault")
-int BPF_PROG(cache_fault, struct address_space___pc *mapping, unsigned long index)
+/* The page at index has to be found, or read. */
+static __always_inline int fault_at(struct address_space___pc *mapping, __u64 index)
 {
+	struct inode___pc *host = KREAD(mapping, host);
 	struct cache_thread *t = cache_thread();
 	struct cache_counters *n;
 	struct pending_key file;
@@ -81,12 +81,12 @@ int BPF_PROG(cache_fault, struct address_space___pc *mapping, unsigned long inde
 	same = t->f_counted && t->f_map == (__u64)mapping;
 	if (same && t->f_kind == FAULT_FAULT && t->f_idx == index)
 		return 0;
-	n = counters_of(mapping->host);
+	n = counters_of(host);
 	if (!same || t->f_kind != FAULT_MAP) {
 		CHARGE(n, map_hits, 1);
 		t->f_was_ra = 0;
 	}
-	pending_file(mapping->host, &file);
+	pending_file(host, &file);
 	fault_correct(t, n, pending_take(&file, index, index + 1) > 0);
 	t->f_counted = 1;
 	t->f_map = (__u64)mapping;

@@ -17,11 +17,22 @@
 
 const volatile struct cache_cfg cache_cfg;
 
-#define CHUNK_SHIFT  9
-#define CHUNK_WORDS  8
-#define PENDING_MAX  262144
-#define HINTS	     16384
-#define RANGE_CHUNKS (1 << 20)
+/* Kernels before v6.1 want the tables of programs on kprobes to be allocated in advance. */
+#ifdef CACHE_CALLS
+#define PENDING_MAX 65536
+#define ROWS_MAX    4096
+#define TABLE_FLAGS 0
+#else
+#define PENDING_MAX 262144
+#define ROWS_MAX    16384
+#define TABLE_FLAGS BPF_F_NO_PREALLOC
+#endif
+
+#define CHUNK_SHIFT	9
+#define CHUNK_WORDS	8
+#define HINTS		16384
+#define RANGE_CHUNKS	(1 << 20)
+#define CHUNKS_UNROLLED 64 /* 128 MiB of a file */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -51,7 +62,7 @@ struct pending_chunk {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, PENDING_MAX);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(map_flags, TABLE_FLAGS);
 	__type(key, struct pending_key);
 	__type(value, struct pending_chunk);
 } pending SEC(".maps");
@@ -95,12 +106,41 @@ static __always_inline __u32 bits_in(__u64 v)
 	return v * 0x0101010101010101ULL >> 56;
 }
 
+/*
+ * Each gives the bits there were. Before v5.12 (5ca419f2864a "bpf: Add BPF_FETCH field / create
+ * atomic_fetch_add instruction") BPF cannot fetch and change at once: two CPUs in the same 64
+ * pages at the same instant may take a page twice, or forget one.
+ */
+static __always_inline __u64 word_or(__u64 *word, __u64 mask)
+{
+#ifdef CACHE_CALLS
+	__u64 old = *(volatile __u64 *)word;
+
+	*(volatile __u64 *)word = old | mask;
+	return old;
+#else
+	return __sync_fetch_and_or(word, mask);
+#endif
+}
+
+static __always_inline __u64 word_clear(__u64 *word, __u64 mask)
+{
+#ifdef CACHE_CALLS
+	__u64 old = *(volatile __u64 *)word;
+
+	*(volatile __u64 *)word = old & ~mask;
+	return old;
+#else
+	return __sync_fetch_and_and(word, ~mask);
+#endif
+}
+
 static __always_inline __u32 word_set(__u64 *word, __u64 mask, __u32 *hint)
 {
 	__u64 old;
 
 	__sync_fetch_and_add(hint, bits_in(mask));
-	old = __sync_fetch_and_or(word, mask);
+	old = word_or(word, mask);
 	if (old & mask)
 		__sync_fetch_and_add(hint, -bits_in(old & mask));
 	return 0;
@@ -112,16 +152,22 @@ static __always_inline __u32 word_take(__u64 *word, __u64 mask, __u32 *hint)
 
 	if (!(*word & mask))
 		return 0;
-	n = bits_in(__sync_fetch_and_and(word, ~mask) & mask);
+	n = bits_in(word_clear(word, mask) & mask);
 	__sync_fetch_and_add(hint, -n);
 	return n;
 }
+
+#ifdef CACHE_CALLS
+#define PENDING_WORDS static __always_inline
+#else
+#define PENDING_WORDS __noinline
+#endif
 
 /*
  * Does p's op on the words of one chunk, whose first page is `first`; how many bits were
  * taken. A global function: the verifier looks at it once, not once per caller and loop.
  */
-__noinline __u32 pending_words(struct pending_chunk *c, struct pending_walk *p, __u64 first)
+PENDING_WORDS __u32 pending_words(struct pending_chunk *c, struct pending_walk *p, __u64 first)
 {
 	__u32 *hint, n = 0;
 
@@ -186,6 +232,41 @@ static long pending_one(__u32 i, struct pending_walk *p)
 	return 0;
 }
 
+#ifdef CACHE_CALLS
+/*
+ * Before v5.12 (e5069b9c23b3 "bpf: Support pointers in global func args") global functions take
+ * numbers only; what: the op and the device. [lo, hi) is in one chunk.
+ */
+__noinline __u64 pending_chunk_do(__u64 ino, __u64 what, __u64 lo, __u64 hi)
+{
+	struct pending_walk w = {
+		.key = {.ino = ino, .dev = what}, .op = what >> 32, .lo = lo, .hi = hi};
+
+	pending_one(0, &w);
+	return w.n;
+}
+
+/* No bpf_loop (v5.17, e6f2dd0f8067): what is beyond a limit is a loss. */
+__noinline __u64 pending_range_do(__u64 ino, __u64 what, __u64 lo, __u64 hi)
+{
+	__u64 n = 0;
+
+	for (int i = 0; i < CHUNKS_UNROLLED && lo < hi; i++) {
+		__u64 end = ((lo >> CHUNK_SHIFT) + 1) << CHUNK_SHIFT;
+
+		n += pending_chunk_do(ino, what, lo, end < hi ? end : hi);
+		lo = end;
+	}
+	if (lo < hi)
+		cache_count(CACHE_STAT_PENDING_FULL, 1);
+	return n;
+}
+
+static __always_inline __u64 pending_do(const struct pending_walk *p)
+{
+	return pending_range_do(p->key.ino, (__u64)p->op << 32 | p->key.dev, p->lo, p->hi);
+}
+#else
 /* Does op on [lo, hi); how many bits were taken. */
 __noinline __u64 pending_do(const struct pending_walk *p)
 {
@@ -203,6 +284,7 @@ __noinline __u64 pending_do(const struct pending_walk *p)
 		bpf_loop(chunks < RANGE_CHUNKS ? chunks : RANGE_CHUNKS, pending_one, &w, 0);
 	return w.n;
 }
+#endif
 
 /* One page's worth of work for the common case: nothing is pending around there. */
 static __always_inline __u64 pending_take(const struct pending_key *file, __u64 lo, __u64 hi)

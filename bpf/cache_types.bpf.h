@@ -1,13 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * cache_types.bpf.h - the kernel's types around the page cache, only the fields read. They
- * are read straight through typed pointers (tp_btf arguments), which the verifier turns
- * into loads that cannot fault: no helper calls on the way of a warm read.
+ * cache_types.bpf.h - the kernel's types around the page cache, only the fields read.
+ *
+ * KREAD(pointer, field): by tracepoints they are read straight through typed pointers (tp_btf
+ * arguments), which the verifier turns into loads that cannot fault: no helper calls on the
+ * way of a warm read. The programs of cache_calls.bpf.c (CACHE_CALLS) are of all kinds and
+ * for kernels from v5.10 on, so they go by helper.
  */
 #ifndef CACHE_TYPES_BPF_H
 #define CACHE_TYPES_BPF_H
 
 #include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+
+#ifdef CACHE_CALLS
+#define KREAD(p, field) BPF_CORE_READ(p, field)
+#define KREAD2(p, a, b) BPF_CORE_READ(p, a, b)
+#else
+#define KREAD(p, field) ((p)->field)
+#define KREAD2(p, a, b) ((p)->a->b)
+#endif
 
 #ifndef BPF_NO_PRESERVE_ACCESS_INDEX
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -38,6 +50,7 @@ struct dentry___alias {
 
 struct super_block___pc {
 	u32 s_dev;
+	unsigned long s_magic;
 };
 
 struct inode___pc {
@@ -51,6 +64,7 @@ struct inode___pc {
 
 struct address_space___pc {
 	struct inode___pc *host;
+	unsigned long nrpages;
 };
 
 /* The first word is the flags; its type changed in v6.18 (53fbef56e07d), so it has no name. */
@@ -60,6 +74,16 @@ struct folio___pc {
 	unsigned long _flags_1; /* the low byte is the order, if PG_head is set */
 };
 
+struct folio___v61 {
+	unsigned char _folio_order; /* in _flags_1 since v6.6 */
+};
+
+/* Before folios (v5.16), one for each page. */
+struct page___pc {
+	struct address_space___pc *mapping;
+	unsigned long index;
+};
+
 enum pageflags___pc { PG_head___pc = 0x7fffffff };
 
 typedef long ssize_t;
@@ -67,6 +91,7 @@ typedef long ssize_t;
 struct file___pc {
 	struct address_space___pc *f_mapping;
 	s64 f_pos;
+	unsigned int f_flags;
 };
 
 struct fdtable___pc {
@@ -96,10 +121,31 @@ struct task_struct___pc {
 struct kiocb___pc {
 	struct file___pc *ki_filp;
 	s64 ki_pos;
+	int ki_flags;
 };
 
 struct iov_iter___pc {
 	bool data_source; /* memory is the source: a write */
+	unsigned long count;
+};
+
+struct iov_iter___v510 {
+	unsigned int type; /* the lowest bit: a write; data_source since v5.14 */
+};
+
+struct vm_area_struct___pc {
+	struct file___pc *vm_file;
+};
+
+struct vm_fault___pc {
+	struct vm_area_struct___pc *vma;
+	unsigned long pgoff;
+};
+
+struct iomap_dio___pc {
+	struct kiocb___pc *iocb;
+	s64 i_size, size;
+	int error;
 };
 
 #ifndef BPF_NO_PRESERVE_ACCESS_INDEX

@@ -12,7 +12,8 @@ struct cache_cfg {
 	__u32 by;
 	__u32 system; /* every process is wanted: no target was named */
 	__u32 page_shift;
-	__u32 pad;
+	__u32 direct_events; /* the kernel has iomap's tracepoints of direct I/O */
+	__u32 write_by_file; /* generic_perform_write() takes a file, not a kiocb */
 };
 
 struct cache_key {
@@ -55,6 +56,7 @@ enum cache_stat {
 	CACHE_STAT_DIRECT_FULL,
 	CACHE_STAT_PATHS_LOST,
 	CACHE_STAT_DIRECT_UNENDED, /* direct I/O whose end was not seen: bytes missing */
+	CACHE_STAT_CALLS_BROKEN,   /* a read without a return: missed by the kernel's probe */
 	CACHE_STAT_COUNT,
 };
 

@@ -10,7 +10,7 @@
 static const char *const sort_words[] = {"accesses", "hits",   "misses", "readahead",
 					 "dirties",  "direct", NULL};
 static const char *const by_words[] = {"total", "file", "process", "cgroup", NULL};
-static const char *const method_words[] = {"auto", "tracepoints", NULL};
+static const char *const method_words[] = {"auto", "tracepoints", "functions", "syscalls", NULL};
 
 static const struct opt target_rows[] = {
 	OPT_ROW("pid", 'p', OPT_PIDS, COMMON(pids), "PID[,PID...]",

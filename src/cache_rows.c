@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "cmd_cache.h"
-#include "cache.skel.h"
 #include "trace/collect.h"
 
 #define N_FIELDS (sizeof(struct cache_counters) / sizeof(uint64_t))
@@ -95,7 +94,7 @@ static int read_total(struct reader *r)
 
 	if (!rows)
 		return -ENOMEM;
-	if (bpf_map_lookup_elem(bpf_map__fd(r->c->bpf->maps.cache_total), &zero, rows))
+	if (bpf_map_lookup_elem(cache_map_fd(r->c, "cache_total"), &zero, rows))
 		return -errno;
 	return on_row(&key, rows, r);
 }
@@ -104,7 +103,7 @@ int cache_rows_read(struct cache *c)
 {
 	struct reader r = {c, libbpf_num_possible_cpus()};
 	struct collect_map map = {
-		.fd = bpf_map__fd(c->bpf->maps.cache_rows),
+		.fd = cache_map_fd(c, "cache_rows"),
 		.key_size = sizeof(struct cache_key),
 		.value_size = sizeof(struct cache_row) * (size_t)MAX(r.cpus, 1),
 	};
@@ -134,7 +133,7 @@ struct cache_name cache_rows_name(const struct cache *c, uint64_t pid)
 {
 	struct cache_name name = {0};
 
-	bpf_map_lookup_elem(bpf_map__fd(c->bpf->maps.cache_names), &pid, &name);
+	bpf_map_lookup_elem(cache_map_fd(c, "cache_names"), &pid, &name);
 	name.comm[sizeof(name.comm) - 1] = '\0';
 	return name;
 }
@@ -214,6 +213,9 @@ static const struct loss cache_losses[CACHE_STAT_COUNT] = {
 		{"direct_unended", 0,
 		 "direct I/O requests whose end had no event: their bytes are missing",
 		 "repeat, on a machine less busy"},
+	[CACHE_STAT_CALLS_BROKEN] = {"calls_broken", 0,
+				     "reads or writes whose return the kernel's probe missed",
+				     "a kernel with fentry, or --method syscalls"},
 	[CACHE_STAT_PATHS_LOST] = {"paths_lost", 0, "files without a name: the ring was full",
 				   "give memtally more CPU"},
 };
@@ -224,7 +226,7 @@ static uint64_t activity(const struct cache *c, uint64_t *ret_run_ns)
 	uint64_t misses = 0;
 
 	*ret_run_ns = 0;
-	bpf_object__for_each_program(p, c->bpf->obj)
+	bpf_object__for_each_program(p, c->obj)
 	{
 		struct bpf_prog_info info = {0};
 		uint32_t len = sizeof(info);
@@ -232,7 +234,9 @@ static uint64_t activity(const struct cache *c, uint64_t *ret_run_ns)
 		if (bpf_program__fd(p) < 0 ||
 		    bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
 			continue;
-		misses += info.recursion_misses;
+		/* Where an end is skipped, its request was counted when it was queued. */
+		if (strcmp(bpf_program__name(p), "cache_direct_end") != 0)
+			misses += info.recursion_misses;
 		*ret_run_ns += info.run_time_ns;
 	}
 	return misses;
@@ -247,9 +251,9 @@ int cache_losses_read(struct cache *c, struct loss **ret, size_t *ret_n)
 
 	if (!v)
 		return -ENOMEM;
-	err = collect_stats(bpf_map__fd(c->bpf->maps.cache_stats), stats, CACHE_STAT_COUNT);
+	err = collect_stats(cache_map_fd(c, "cache_stats"), stats, CACHE_STAT_COUNT);
 	if (!err)
-		err = collect_stats(bpf_map__fd(c->bpf->maps.stats), common, STAT_COUNT);
+		err = collect_stats(cache_map_fd(c, "stats"), common, STAT_COUNT);
 	if (err)
 		return err;
 	for (size_t i = 0; i < n; i++) {

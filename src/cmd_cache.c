@@ -6,151 +6,33 @@
  *	-> (kernel keeps the counters) -> ticks: differences, order, print
  */
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include "cmd.h"
 #include "cmd_cache.h"
-#include "cache.skel.h"
 #include "lib/log.h"
-#include "trace/attach.h"
-#include "trace/collect.h"
-#include "trace/features.h"
 
 #define SECOND_NS 1000000000ULL
-
-static const char *const found_lines[] = {
-	"reads, mapped files, dirtied and evicted pages (filemap tracepoints)",
-	"direct I/O (iomap tracepoints)",
-};
-
-/* What this method does not see, said at the start of every run. */
-static const char *const skipped_lines[] = {
-	"tmpfs, DAX and FUSE without page cache events",
-	"pages of a mapping after its first fault (16 or more are mapped at once)",
-	"single accesses of MAP_POPULATE (approximate)",
-	"direct I/O on block devices and file systems without iomap",
-};
 
 static bool wants_machine(const struct common_opts *c)
 {
 	return !c->pids.n && !c->cgroup && !c->program;
 }
 
-/* ---- load ---- */
-
-/* Our own pids, when we are not in the initial pid namespace (its inode is fixed). */
-static void configure_pidns(struct cfg *cfg)
-{
-	struct stat st;
-
-	if (stat("/proc/self/ns/pid", &st) || st.st_ino == 0xEFFFFFFCU)
-		return;
-	cfg->pidns_dev = st.st_dev;
-	cfg->pidns_ino = st.st_ino;
-}
-
-static void configure(const struct cache *c)
-{
-	const struct common_opts *o = &c->o->common;
-	struct cfg *cfg = (struct cfg *)&c->bpf->rodata->cfg;
-	struct cache_cfg *own = (struct cache_cfg *)&c->bpf->rodata->cache_cfg;
-
-	cfg->scope = o->cgroup ? SCOPE_CGROUP : SCOPE_PIDS;
-	cfg->self_tgid = (uint32_t)getpid();
-	cfg->follow = o->follow;
-	configure_pidns(cfg);
-	own->by = c->by;
-	own->system = wants_machine(o);
-	own->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
-}
-
-/* The shared header brings tables for stacks, which are not taken here. */
-static int leave_out_maps(struct bpf_object *obj)
-{
-	static const char *const used[] = {
-		"stats",	 "events",	"procs",      "cgroups",      "cache_stats",
-		"pending",	 "cache_total", "cache_rows", "path_scratch", "row_scratch",
-		"cache_threads", "cache_names", "directs"};
-	struct bpf_map *m;
-
-	bpf_object__for_each_map(m, obj)
-	{
-		bool wanted = strchr(bpf_map__name(m), '.'); /* .rodata, .bss */
-
-		for (size_t i = 0; i < ARRAY_SIZE(used) && !wanted; i++)
-			wanted = strcmp(bpf_map__name(m), used[i]) == 0;
-		if (!wanted && bpf_map__set_autocreate(m, false))
-			return -EINVAL;
-	}
-	return 0;
-}
-
-static bool kernel_has_event(const char *category, const char *name)
-{
-	return tracepoint_id(category, name) > 0;
-}
-
-static int load(struct cache *c)
-{
-	struct bpf_map *m;
-	bool direct;
-	int err;
-
-	if (!kernel_has_event("filemap", "mm_filemap_get_pages")) {
-		log_error("this kernel has no filemap:mm_filemap_get_pages tracepoint (v6.12): "
-			  "no other method is built in yet");
-		return -EOPNOTSUPP;
-	}
-	c->bpf = cache_bpf__open();
-	if (!c->bpf)
-		return -errno;
-	configure(c);
-	direct = kernel_has_event("iomap", "iomap_dio_rw_begin");
-	bpf_program__set_autoload(c->bpf->progs.cache_direct_begin, direct);
-	bpf_program__set_autoload(c->bpf->progs.cache_direct_end, direct);
-	bpf_program__set_autoload(c->bpf->progs.cache_newtask, c->o->common.follow);
-	err = leave_out_maps(c->bpf->obj);
-	if (!err)
-		err = cache_bpf__load(c->bpf);
-	if (err) {
-		log_error("cannot load the BPF programs: %s", errno_name(err));
-		return err;
-	}
-	bpf_object__for_each_map(m, c->bpf->obj) if (bpf_map__fd(m) >= 0) c->map_bytes +=
-		collect_map_bytes(bpf_map__fd(m));
-	return 0;
-}
-
 static int attach(struct cache *c)
 {
 	struct tracer_maps maps = {
-		.procs = bpf_map__fd(c->bpf->maps.procs),
+		.procs = cache_map_fd(c, "procs"),
 		.slices = -1,
-		.events = bpf_map__fd(c->bpf->maps.events),
-		.cgroups = bpf_map__fd(c->bpf->maps.cgroups),
+		.events = cache_map_fd(c, "events"),
+		.cgroups = cache_map_fd(c, "cgroups"),
 	};
-	struct bpf_program *p;
 	int err = tracer_bind(c->tracer, &maps, NULL);
 
-	if (err) {
-		log_error("cannot hand the targets to the kernel: %s", errno_name(err));
-		return err;
-	}
-	if (c->o->common.follow)
-		err = attach_tracepoint(c->bpf->progs.cache_newtask, "task", "task_newtask",
-					&c->bpf->links.cache_newtask);
-	bpf_object__for_each_program(p, c->bpf->obj) if (bpf_program__type(p) ==
-							 BPF_PROG_TYPE_TRACEPOINT)
-		bpf_program__set_autoattach(p, false);
-	if (!err)
-		err = cache_bpf__attach(c->bpf);
 	if (err)
-		log_error("cannot attach to the tracepoints: %s", errno_name(err));
-	return err;
+		log_error("cannot hand the targets to the kernel: %s", errno_name(err));
+	return err ? err : cache_attach(c);
 }
 
 /* ---- callbacks of the run ---- */
@@ -217,6 +99,7 @@ static int print_start(struct cache *c)
 	struct processes *all = tracer_processes(c->tracer);
 	size_t n = processes_count(all);
 	_cleanup_free_ struct view_target *targets = calloc(n + 1, sizeof(*targets));
+	const char *found[CACHE_LINES], *skipped[CACHE_LINES];
 	struct utsname u;
 
 	if (!targets)
@@ -230,15 +113,15 @@ static int print_start(struct cache *c)
 					   .time_ns = clock_real_ns(),
 					   .version = MEMTALLY_VERSION,
 					   .kernel = uname(&u) ? "" : u.release,
-					   .method = "tracepoints",
+					   .method = cache_method_name(c),
 					   .spec = c->spec,
 					   .cfg = c->o,
 					   .targets = targets,
 					   .n_targets = n,
-					   .found = found_lines,
-					   .n_found = ARRAY_SIZE(found_lines),
-					   .skipped = skipped_lines,
-					   .n_skipped = ARRAY_SIZE(skipped_lines),
+					   .found = found,
+					   .n_found = cache_found(c, found),
+					   .skipped = skipped,
+					   .n_skipped = cache_skipped(c, skipped),
 					   .map_bytes = c->map_bytes,
 				   });
 }
@@ -313,7 +196,7 @@ static int close_live(struct cache *c, int err)
 
 static int run_traced(struct cache *c)
 {
-	int err = load(c);
+	int err = cache_load(c);
 
 	if (!err)
 		err = attach(c);
@@ -327,7 +210,7 @@ static int run_traced(struct cache *c)
 	if (!err)
 		err = tracer_run(c->tracer);
 	c->end_ns = clock_mono_ns();
-	cache_bpf__detach(c->bpf);
+	cache_detach(c);
 	err = close_live(c, err);
 	return err ? err : print_end(c);
 }
@@ -344,7 +227,7 @@ static int run(const struct cache_opts *o, const struct opts_spec *spec)
 		err = run_traced(&c);
 	if (err && msg)
 		log_error("%s", msg);
-	cache_bpf__destroy(c.bpf);
+	cache_unload(&c);
 	live_free(c.live);
 	view_free(c.view);
 	cache_paths_free(c.paths);

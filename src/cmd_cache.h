@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * cmd_cache.h - `memtally cachestat` and `cachetop`: two rows of options, one collection.
- * cmd_cache.c runs it, cache_opts.c has the options, cache_rows.c reads the counters,
- * cache_paths.c names files, cache_cgroups.c cgroups, cache_print.c and cache_records.c
- * write.
+ * cmd_cache.c runs it, cache_method.c chooses how, cache_load.c loads the programs,
+ * cache_opts.c has the options, cache_rows.c reads the counters, cache_paths.c names files,
+ * cache_cgroups.c cgroups, cache_print.c and cache_records.c write.
  */
 #ifndef MEMTALLY_CMD_CACHE_H
 #define MEMTALLY_CMD_CACHE_H
@@ -24,7 +24,13 @@ enum cache_sort {
 	CACHE_SORT_DIRECT,
 };
 
-enum cache_method { CACHE_METHOD_AUTO, CACHE_METHOD_TRACEPOINTS };
+/* The words of --method, in order. */
+enum cache_method {
+	CACHE_METHOD_AUTO,
+	CACHE_METHOD_TRACEPOINTS,
+	CACHE_METHOD_FUNCTIONS,
+	CACHE_METHOD_SYSCALLS,
+};
 
 struct cache_opts {
 	struct common_opts common; /* sort: enum cache_sort, by: enum cache_by */
@@ -34,7 +40,10 @@ struct cache_opts {
 
 extern const struct opts_spec cachestat_spec, cachetop_spec;
 
+struct bpf_link;
+struct bpf_object;
 struct cache_bpf;
+struct cache_calls_bpf;
 struct cache_paths;
 struct cache_cgroups;
 
@@ -51,12 +60,22 @@ struct cache_table {
 	uint64_t reads;
 };
 
+struct cache_links {
+	struct bpf_link **v;
+	size_t n, cap;
+};
+
 struct cache {
 	const struct cache_opts *o;
 	const struct opts_spec *spec;
 	const char *command;
 	enum cache_by by;
-	struct cache_bpf *bpf;
+	enum cache_method method;
+	bool direct_events, direct_functions; /* how direct I/O is seen */
+	struct cache_bpf *bpf;		      /* one of the two, and what both are */
+	struct cache_calls_bpf *calls;
+	struct bpf_object *obj;
+	struct cache_links links; /* of kprobes */
 	struct tracer *tracer;
 	struct view *view;
 	struct live *live; /* NULL: no live table */
@@ -69,6 +88,23 @@ struct cache {
 	uint64_t now_ns; /* wall clock of this tick */
 	bool incomplete;
 };
+
+/* c->method: what the kernel has, or the one asked for. 0 or -EOPNOTSUPP, which has been said. */
+int cache_method_choose(struct cache *c);
+/* Chooses the method and loads its programs into c. 0 or -errno, which has been said. */
+int cache_load(struct cache *c);
+/* Attaches them. 0 or -errno, which has been said. */
+int cache_attach(struct cache *c);
+void cache_detach(struct cache *c);
+void cache_unload(struct cache *c);
+/* Of a map of the loaded programs; negative errno if there is none. */
+int cache_map_fd(const struct cache *c, const char *name);
+/* Static. */
+const char *cache_method_name(const struct cache *c);
+/* What this method sees, and what it does not: up to CACHE_LINES static lines, how many. */
+#define CACHE_LINES 8
+size_t cache_found(const struct cache *c, const char **lines);
+size_t cache_skipped(const struct cache *c, const char **lines);
 
 /*
  * Reads the counters of every row; `n` of each becomes what came since the last read.

@@ -130,6 +130,33 @@ static bool probe_session(void)
 	return uprobes()->session;
 }
 
+/* Such programs load on kernels that can't attach them, so one is attached for a moment. */
+static bool probe_fentry(void)
+{
+	const struct bpf_insn nothing[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int id = libbpf_find_vmlinux_btf_id("filemap_fault", BPF_TRACE_FENTRY);
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FENTRY,
+		    .attach_btf_id = id > 0 ? (uint32_t)id : 0);
+	_cleanup_close_ int link = -1;
+	_cleanup_close_ int prog = -1;
+
+	if (id <= 0)
+		return false;
+	prog = bpf_prog_load(BPF_PROG_TYPE_TRACING, "probe_fentry", "GPL", nothing, 2, &opts);
+	if (prog >= 0)
+		link = bpf_raw_tracepoint_open(NULL, prog);
+	return link >= 0;
+}
+
+/* Kernels with kprobes register perf events of this type. */
+static bool probe_kprobe(void)
+{
+	return access("/sys/bus/event_source/devices/kprobe/type", R_OK) == 0;
+}
+
 static const struct {
 	const char *name, *about;
 	bool (*probe)(void);
@@ -167,9 +194,6 @@ static const struct {
 	[FEATURE_VMALLOC_EVENTS] = {"vmalloc-events",
 				    "kmem follows vmalloc (6.12 has them, 6.1 not)",
 				    probe_vmalloc_events},
-	[FEATURE_CACHE_EVENTS] = {"cache-events",
-				  "accesses to the page cache (6.12 has them, 6.1 not)",
-				  probe_cache_events},
 	[FEATURE_DIRECT_EVENTS] = {"direct-events", "direct I/O of files (6.12 has them, 6.1 not)",
 				   probe_direct_events},
 	[FEATURE_TASK_ITER] = {"task-iterators",
@@ -179,6 +203,13 @@ static const struct {
 			       "dirty and evicted pages of files; else mincore (v6.5, "
 			       "cf264e1329fb)",
 			       probe_cachestat},
+	[FEATURE_CACHE_EVENTS] = {"filemap-events",
+				  "cachestat by tracepoints (v6.12, b6273b55d885)",
+				  probe_cache_events},
+	[FEATURE_FENTRY] = {"fentry", "cachestat by functions, where there are no such events",
+			    probe_fentry},
+	[FEATURE_KPROBE] = {"kprobe", "the same without fentry; without both: by system calls",
+			    probe_kprobe},
 };
 
 /* MEMTALLY_WITHOUT="NAME,NAME": as if the kernel had not these, to test what then happens. */

@@ -37,6 +37,8 @@ def main():
             "cachestat --by process": [ROOT / "memtally", "cachestat", "--by", "process", "60",
                                        "--"],
             "cachestat --by file": [ROOT / "memtally", "cachestat", "--by", "file", "60", "--"]}
+    ways["cachestat --method syscalls"] = [ROOT / "memtally", "cachestat", "--method",
+                                           "syscalls", "60", "--"]
     if shutil.which("perf"):
         ways["perf trace -s"] = ["perf", "trace", "-s", "-o", "/dev/null", "--"]
     if shutil.which("strace"):

@@ -13,8 +13,8 @@ import subprocess
 
 import pytest
 
-from conftest import (DEADLINE, FAILURE, FINE, INCOMPLETE, MEMTALLY, USAGE, Lines, Victim,
-                      memtally, need_method, victim_path)
+from conftest import (DEADLINE, FAILURE, FINE, MEMTALLY, USAGE, Lines, Victim, memtally,
+                      victim_path)
 
 PAGES = 4097
 SUMS = ("accesses", "hits", "misses", "readahead", "dirties", "evicted", "added",
@@ -26,10 +26,11 @@ SUMS = ("accesses", "hits", "misses", "readahead", "dirties", "evicted", "added"
 class CacheTally:
     """One run of cachestat or cachetop --json; the differences of all ticks added up."""
 
-    def __init__(self, *args, command="cachestat"):
+    def __init__(self, *args, command="cachestat", env=None):
         self.proc = subprocess.Popen([MEMTALLY, command, "--json", "--top", "1000000",
                                       *[str(a) for a in args]], stdin=subprocess.DEVNULL,
-                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                     env={**os.environ, **(env or {})})
         self.lines = Lines(self.proc.stdout)
         self.errors = Lines(self.proc.stderr)
         self.command = command
@@ -79,16 +80,7 @@ class CacheTally:
     def assert_clean(self):
         lost = {k: v for k, v in self.losses.items()
                 if k not in ("type", "command", "time", "tick") and v}
-        # Now and then, on a busy machine, the kernel ends direct I/O without an event. It is
-        # said, and tests of direct I/O are then skipped.
-        unended = lost.pop("direct_unended", 0)
-        status = INCOMPLETE if unended else FINE
-        assert not lost and self.status == status, (lost, self.status, self.stderr())
-
-
-@pytest.fixture(scope="module", autouse=True)
-def kernel_shows_the_page_cache():
-    need_method("cachestat", "page cache")
+        assert not lost and self.status == FINE, (lost, self.status, self.stderr())
 
 
 @pytest.fixture(scope="module")
@@ -143,8 +135,7 @@ def test_reads_are_exact(everything):
 def test_direct_io_is_apart(everything):
     """O_DIRECT: every byte in DIRECT, also of aio and io_uring, and not one page."""
     found, tally = everything
-    if tally.losses["direct_unended"]:
-        pytest.skip(f"the kernel gave no end event, as said: {tally.losses}")
+    tally.assert_clean()
     wrong = []
     for name, (truth, n, _) in found.items():
         got = (n["direct_read_bytes"], n["direct_write_bytes"])
@@ -247,8 +238,8 @@ def make_file(path, pages):
     return os.stat(path)
 
 
-def run_program(*argv, options=()):
-    tally = CacheTally("--by", "file", *options, "--", *argv)
+def run_program(*argv, options=(), env=None):
+    tally = CacheTally("--by", "file", *options, "--", *argv, env=env)
     tally.started().stop(how=None)
     tally.assert_clean()
     return tally, {path: tally.rows[key] for key, path in tally.paths.items()}
@@ -262,6 +253,16 @@ def test_program(disk):
     assert tally.end["program_status"] == 0
     n = files[str(path)]
     assert sum(read_split(n)) == 1000 and n["read_hits"] == 0 and n["read_misses"] >= 16
+
+
+def test_copy(disk):
+    """cp lets the kernel copy (copy_file_range): read there, written here."""
+    src, dst = disk / "copy_from", disk / "copy_to"
+    make_file(src, 1000)
+    _, files = run_program("cp", src, dst)
+    assert sum(read_split(files[str(src)])) == 1000 and files[str(src)]["dirties"] == 0
+    n = files[str(dst)]
+    assert (n["accesses"], n["dirties"], n["write_added"]) == (0, 1000, 1000), n
 
 
 def test_direct_program(disk):
@@ -373,8 +374,6 @@ def fio(directory, *options):
     out = subprocess.run(["fio", *args], check=True, stdout=subprocess.PIPE).stdout.decode()
     tally.stop()
     tally.assert_clean()
-    if "--direct=1" in options and tally.losses["direct_unended"]:
-        pytest.skip(f"the kernel gave no end event, as said: {tally.losses}")
     job = json.loads(out[out.index("{"):])["jobs"][0]
     rows = [tally.rows[k] for k, p in tally.paths.items() if p.startswith(str(directory))]
     total = collections.Counter()
@@ -402,6 +401,64 @@ def test_fio_direct(disk, engine):
     assert n["direct_read_bytes"] == job["read"]["io_bytes"] > 0
     assert n["direct_write_bytes"] == job["write"]["io_bytes"] > 0
     assert sum(read_split(n)) == 0
+
+
+BY_CALLS = ("sendfile", "splice", "aio_", "uring_")
+
+
+def features():
+    done = subprocess.run([MEMTALLY, "features", "--json"], stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("method", ["functions", "syscalls"])
+def test_other_methods(disk, method):
+    """What an older kernel gets: every read that the method sees is exact."""
+    if method == "functions" and not (features()["fentry"] or features()["kprobe"]):
+        done = memtally("--method", method, "1", "1", command="cachestat")
+        assert done.returncode == FAILURE and b"neither fentry nor kprobes" in done.stderr
+        pytest.skip("this kernel has neither fentry nor kprobes")
+    at = disk / method
+    at.mkdir()
+    found, tally = run_files(at, options=("--method", method))
+    tally.assert_clean()
+    assert tally.start["method"].startswith(method)
+    blind = BY_CALLS if method == "syscalls" else ()
+    wrong = []
+    for name, (truth, n, _) in found.items():
+        if name.startswith(blind):
+            continue
+        want = (truth["hits"], truth["ra"], truth["misses"])
+        got = read_split(n)
+        if truth["no_split"]:
+            want, got = sum(want), sum(got)
+        if (got, n["direct_read_bytes"], n["direct_write_bytes"]) != (
+                want, truth["direct_reads"], truth["direct_writes"]):
+            wrong.append(f"{name}: got {n}, truth {truth}")
+        if name.startswith("write_new"):
+            assert (n["dirties"], n["write_added"]) == (2048, 2048), (name, n)
+    assert not wrong, "\n".join(wrong)
+    for said in ("sendfile", "mapped files") if blind else ():
+        assert any(said in line for line in tally.start["skipped"]), tally.start
+
+
+def test_method_by_what_there_is(disk):
+    """Without the tracepoints functions, without those too system calls; a program is seen."""
+    path = disk / "by_method"
+    make_file(path, 1000)
+    for without, method in (("", "tracepoints"), ("filemap-events", "functions"),
+                            ("filemap-events,fentry", "functions"),
+                            ("filemap-events,fentry,kprobe", "syscalls")):
+        have = features()
+        if method == "tracepoints" and not have["filemap-events"]:
+            continue
+        if method == "functions" and not (have["kprobe"] or
+                                          (have["fentry"] and "fentry" not in without)):
+            method = "syscalls"
+        tally, files = run_program("dd", f"if={path}", "of=/dev/null", "bs=64k", "status=none",
+                                   env={"MEMTALLY_WITHOUT": without})
+        assert tally.start["method"].startswith(method), (without, tally.start)
+        assert sum(read_split(files[str(path)])) == 1000
 
 
 def test_text(disk):

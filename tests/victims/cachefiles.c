@@ -95,6 +95,41 @@ static bool resident(uint64_t page)
 	return in & 1;
 }
 
+/* The kernel may evict pages at any time; what comes back has not been used since. */
+static void forget_evicted(void)
+{
+	static unsigned char in[1 << 16];
+	struct cachestat cs;
+
+	if (cache_stat(0, 0, &cs) && !cs.evicted)
+		return;
+	if (n_pages > sizeof(in) || mincore(mapping, n_pages * PAGE, in))
+		return;
+	for (uint64_t p = 0; p < n_pages; p++)
+		if (!(in[p] & 1))
+			touched[p] = at_start[p] = 0;
+}
+
+/* mincore takes a page that is being read for absent: wait until the disk is done. */
+static void await_disk(void)
+{
+	char path[64], line[64];
+	struct cachestat cs;
+	struct stat st;
+	unsigned int reads = 1, writes;
+	FILE *f;
+
+	if (cache_stat(0, PAGE, &cs) || fstat(fd, &st))
+		return;
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/inflight", major(st.st_dev),
+		 minor(st.st_dev));
+	while (reads && (f = fopen(path, "re"))) {
+		if (!fgets(line, sizeof(line), f) || sscanf(line, "%u %u", &reads, &writes) != 2)
+			reads = 0;
+		fclose(f);
+	}
+}
+
 /* What the call that comes next must find, by the definitions above. */
 static void expect(uint64_t pos, uint64_t len)
 {
@@ -102,6 +137,8 @@ static void expect(uint64_t pos, uint64_t len)
 
 	if (end <= pos)
 		return;
+	await_disk();
+	forget_evicted();
 	for (uint64_t p = pos / PAGE; p <= (end - 1) / PAGE; p++) {
 		if (!resident(p))
 			truth.misses++;

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* cache_events.bpf.h - what happens to pages and processes, whatever tells the reads. */
+#ifndef CACHE_EVENTS_BPF_H
+#define CACHE_EVENTS_BPF_H
+
+#include "cache_fault.bpf.h"
+#include "cache_thread.bpf.h"
+
+#define S_IFMT	0170000
+#define S_IFREG 0100000
+
+/* ---- dirtied, removed ---- */
+
+static __always_inline int page_dirtied(struct folio___pc *folio,
+					struct address_space___pc *mapping)
+{
+	struct pending_key file;
+	struct inode___pc *host;
+	__u64 lo, hi;
+
+	if (!mapping)
+		return 0;
+	host = KREAD(mapping, host);
+	pending_file(host, &file);
+	lo = folio_index(folio);
+	hi = lo + folio_pages(folio);
+	pending_take(&file, lo, hi);
+	CHARGE(counters_of(host), dirtied, hi - lo);
+	return 0;
+}
+
+SEC("?tp_btf/writeback_dirty_folio")
+int BPF_PROG(cache_dirty, struct folio___pc *folio, struct address_space___pc *mapping)
+{
+	return page_dirtied(folio, mapping);
+}
+
+/* Before v5.18. */
+SEC("?tp_btf/writeback_dirty_page")
+int BPF_PROG(cache_dirty_page, struct folio___pc *page, struct address_space___pc *mapping)
+{
+	return page_dirtied(page, mapping);
+}
+
+SEC("tp_btf/mm_filemap_delete_from_page_cache")
+int BPF_PROG(cache_delete, struct folio___pc *folio)
+{
+	struct address_space___pc *mapping = folio_mapping(folio);
+	struct pending_walk p = {.op = PENDING_REMOVE};
+	struct cache_counters *n;
+	struct inode___pc *host;
+	__u64 unused;
+
+	if (!mapping)
+		return 0;
+	host = KREAD(mapping, host);
+	pending_file(host, &p.key);
+	p.lo = folio_index(folio);
+	p.hi = p.lo + folio_pages(folio);
+	unused = pending_do(&p);
+	n = counters_of(host);
+	CHARGE(n, removed, p.hi - p.lo);
+	/* Metadata of a file system is used without get_pages: not known to be for nothing. */
+	if ((KREAD(host, i_mode) & S_IFMT) == S_IFREG)
+		CHARGE(n, unused, unused);
+	return 0;
+}
+
+/* ---- processes ---- */
+
+#define CLONE_THREAD 0x00010000
+
+SEC("?tp/task/task_newtask")
+int cache_newtask(struct trace_event_raw_task_newtask *ctx)
+{
+	__u32 parent = bpf_get_current_pid_tgid() >> 32;
+	__u32 child = BPF_CORE_READ(ctx, pid);
+
+	if (!(BPF_CORE_READ(ctx, clone_flags) & CLONE_THREAD) &&
+	    bpf_map_lookup_elem(&procs, &parent))
+		proc_add(child, proc_new_key(child));
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(cache_exec)
+{
+	struct cache_key key = {.id = task_ids() >> 32};
+
+	if (cache_cfg.by == CACHE_BY_PROCESS && bpf_map_lookup_elem(&cache_rows, &key))
+		name_task(key.id);
+	return 0;
+}
+
+#endif
