@@ -98,7 +98,7 @@ $(BUILD)/%.bpf.o: bpf/%.bpf.c
 	$(bpf_object)
 
 # Bits are taken with their value before: atomic fetch_and is in v3 (v5.12, 5ca419f2864a).
-$(BUILD)/cache.bpf.o: BPF_CFLAGS += -mcpu=v3
+$(BUILD)/cache.bpf.o $(BUILD)/kmem.bpf.o: BPF_CFLAGS += -mcpu=v3
 
 $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(call msg,SKEL,$@)

@@ -23,10 +23,10 @@
 
 const volatile struct kmem_cfg kmem_cfg;
 
-/* What each nested program of this CPU works in. */
+/* What the programs of this CPU work in; each takes a level of its own. */
 struct kmem_scratch {
-	__u64 depth;
-	struct stack_event levels[KMEM_LEVELS];
+	__u64 taken; /* levels, by bit */
+	struct kstack levels[KMEM_LEVELS];
 };
 
 struct {
@@ -181,44 +181,60 @@ static __always_inline int is_duplicate(const struct block_key *key, __u64 size)
 	return b && b->size == size && bpf_ktime_get_ns() - b->born_ns < DUPLICATE_NS;
 }
 
-static __always_inline void alloc_record(void *ctx, const struct kmem_alloc *a,
-					 struct stack_event *s)
+/* A stack that is new, or whose record found no room yet, is walked once more for it. */
+static __always_inline void alloc_new_site(void *ctx, const struct kmem_alloc *a,
+					   struct kstack *k, const struct block_key *key)
+{
+	if (!k->ev.n)
+		kstack_walk(ctx, k);
+	k->ev.kind = a->kind;
+	origin_put(a, k->ev.site);
+	outstanding_add(key, a->size, &k->ev);
+}
+
+static __always_inline void alloc_record(void *ctx, const struct kmem_alloc *a, struct kstack *k)
 {
 	struct block_key key = {.address = a->address, .proc_key = a->kind};
+	struct site *s;
 
 	if (is_duplicate(&key, a->size))
 		return;
-	stack_take_kernel(ctx, s, alloc_identity(a), a->call_site);
-	s->kind = a->kind;
-	origin_put(a, s->site);
-	outstanding_add(&key, a->size, s);
+	k->ev.site = hash_mix(kstack_take(ctx, k, a->call_site, a->gfp << 8 | a->order), alloc_identity(a));
+	s = bpf_map_lookup_elem(&sites, &k->ev.site);
+	if (s && s->sent)
+		outstanding_put(&key, a->size, k->ev.site, s);
+	else
+		alloc_new_site(ctx, a, k, &key);
 }
 
-/*
- * An interrupt that comes between reading and writing the depth finds and leaves it as it
- * was; whoever has a level is done with it before the interrupted program goes on.
- */
+/* The first level that nobody has; KMEM_LEVELS if there is none. */
+static __always_inline __u32 level_take(struct kmem_scratch *sc)
+{
+	__u32 i;
+
+	for (i = 0; i < KMEM_LEVELS; i++)
+		if (!(__sync_fetch_and_or(&sc->taken, 1ULL << i) >> i & 1))
+			break;
+	return i;
+}
+
 static __always_inline void alloc_seen(void *ctx, const struct kmem_alloc *a)
 {
-	__u32 zero = 0;
+	__u32 zero = 0, level;
 	struct kmem_scratch *sc;
-	volatile __u64 *depth;
-	__u64 level;
 
 	if (!call_wanted(a))
 		return;
 	sc = bpf_map_lookup_elem(&kmem_scratches, &zero);
 	if (!sc)
 		return;
-	depth = &sc->depth;
-	level = *depth;
+	level = level_take(sc);
 	if (level >= KMEM_LEVELS) {
 		count(STAT_THREADS_FULL);
 		return;
 	}
-	*depth = level + 1;
 	alloc_record(ctx, a, &sc->levels[level]);
-	*depth = level;
+	__sync_fetch_and_and(&sc->taken, ~(1ULL << level));
 }
 
 static __always_inline void free_seen(__u64 address, __u32 kind)

@@ -165,19 +165,28 @@ static __always_inline int block_put(const struct block_key *key, const struct b
 	return !err;
 }
 
-/* Records a block for the taken stack. */
+/* Records a block for a site of the table. */
+static __always_inline void outstanding_put(const struct block_key *key, __u64 size, __u64 site,
+					    struct site *s)
+{
+	struct block_value b = {
+		.size = size,
+		.born_ns = bpf_ktime_get_ns(),
+		.site = site,
+	};
+
+	if (block_put(key, &b))
+		site_add(s, &b);
+}
+
+/* The same for the taken stack. */
 static __always_inline void outstanding_add(const struct block_key *key, __u64 size,
 					    struct stack_event *stack)
 {
 	struct site *s = site_get(stack, key->proc_key);
-	struct block_value b = {
-		.size = size,
-		.born_ns = bpf_ktime_get_ns(),
-		.site = stack->site,
-	};
 
-	if (s && block_put(key, &b))
-		site_add(s, &b);
+	if (s)
+		outstanding_put(key, size, stack->site, s);
 }
 
 /* Forgets a block: 1 if it was recorded, *ret is then what it was. */
