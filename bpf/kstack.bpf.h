@@ -133,8 +133,8 @@ static __always_inline __u64 kstack_walk(void *ctx, struct kstack *k)
 /* Reads the top of the stack; which stacks may lie below it. NULL: none that we know. */
 static __always_inline struct kstack_bucket *kstack_bucket(struct kstack *k, __u64 hint)
 {
-	struct task_struct *t = (void *)bpf_get_current_task();
-	__u64 top = (__u64)BPF_CORE_READ(t, stack) + KSTACK_BYTES - KSTACK_TOP * 8;
+	struct task_struct *t = bpf_get_current_task_btf();
+	__u64 top = (__u64)t->stack + KSTACK_BYTES - KSTACK_TOP * 8;
 	__u32 slot;
 
 	k->below = top - k->here;

@@ -152,6 +152,17 @@ static bool is_elsewhere(struct kmem *k, const struct stack *st)
 	       kmem_is_accounted(frames, n);
 }
 
+/* --site: events of pages and vmalloc do not say who called, the stack does. */
+static bool is_off_site(const struct kmem *k, const struct stack *st, uint8_t kind)
+{
+	if (!k->site_end || kind == KMEM_SLAB || kind == KMEM_PERCPU)
+		return false;
+	for (size_t i = 0; st && i < st->n; i++)
+		if (st->pcs[i] >= k->site_start && st->pcs[i] < k->site_end)
+			return false;
+	return true;
+}
+
 /*
  * memtally's own allocations are not the machine's. What an interrupt allocates while
  * memtally happens to run is.
@@ -226,7 +237,7 @@ static struct row *row_new(struct rows *r, uint64_t site, uint8_t kind, int *ret
 	struct row *row;
 
 	*ret_err = 0;
-	if (is_ours(r->k, st, o) || is_elsewhere(r->k, st))
+	if (is_ours(r->k, st, o) || is_elsewhere(r->k, st) || is_off_site(r->k, st, kind))
 		return NULL;
 	*ret_err = array_reserve(&r->v, &r->cap, r->n + 1, sizeof(*r->v));
 	if (*ret_err)

@@ -40,6 +40,31 @@ static bool probe_tracepoints(void)
 	return tracepoint_id("sched", "sched_process_exec") > 0;
 }
 
+/* The kernel has a function of its own to try it on (net/bpf/test_run.c). */
+static bool probe_fentry(void)
+{
+	static const struct bpf_insn nothing[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int id = libbpf_find_vmlinux_btf_id("bpf_fentry_test1", BPF_TRACE_FENTRY);
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FENTRY,
+		    .attach_btf_id = (uint32_t)id);
+	_cleanup_close_ int prog = -1, link = -1;
+
+	if (id > 0)
+		prog = bpf_prog_load(BPF_PROG_TYPE_TRACING, "try_fentry", "GPL", nothing,
+				     ARRAY_SIZE(nothing), &opts);
+	if (prog >= 0)
+		link = bpf_raw_tracepoint_open(NULL, prog);
+	return link >= 0;
+}
+
+static bool probe_kprobe(void)
+{
+	return access("/sys/bus/event_source/devices/kprobe/type", R_OK) == 0;
+}
+
 /* All of them are tried in one go. */
 static const struct uprobe_features *uprobes(void)
 {
@@ -100,6 +125,9 @@ static const struct {
 	[FEATURE_FIND_VMA] = {"find-vma",
 			      "whole stacks at once after exec and dlopen (v5.17, 7c7e3d31e785)",
 			      probe_find_vma},
+	[FEATURE_FENTRY] = {"fentry", "kmem sees bulk and RCU frees (v5.5, fec56f5890d9)",
+			    probe_fentry},
+	[FEATURE_KPROBE] = {"kprobe", "the same where there is no fentry", probe_kprobe},
 };
 
 /* MEMTALLY_WITHOUT="NAME,NAME": as if the kernel had not these, to test what then happens. */
