@@ -51,8 +51,7 @@ static __always_inline int on_kmem_kmalloc(void *ctx, const __u64 *args, int tur
 		.gfp = args[4],
 		.kind = KMEM_SLAB,
 	};
-	if (kmalloc_wanted(a.size, a.gfp))
-		alloc_seen(ctx, &a, turn);
+	alloc_seen(ctx, &a, turn);
 	return 0;
 }
 
@@ -69,9 +68,7 @@ static __always_inline int on_kmem_cache_alloc(void *ctx, const __u64 *args, int
 		.gfp = args[3],
 		.kind = KMEM_SLAB,
 	};
-	a.size = cache_size(a.cache);
-	if (a.size)
-		alloc_seen(ctx, &a, turn);
+	alloc_seen(ctx, &a, turn);
 	return 0;
 }
 

@@ -49,17 +49,6 @@ static __always_inline int task_targeted(void)
 	return bpf_map_lookup_elem(&procs, &tgid) != 0;
 }
 
-static __always_inline int call_wanted(const struct kmem_alloc *a)
-{
-	if (a->size < cfg.min_size || a->size > cfg.max_size)
-		return 0;
-	/* Events of pages and vmalloc do not say; user space looks at their stacks. */
-	if (kmem_cfg.site_end && a->call_site &&
-	    (a->call_site < kmem_cfg.site_start || a->call_site >= kmem_cfg.site_end))
-		return 0;
-	return task_targeted();
-}
-
 static __always_inline int names_equal(const char *a, const volatile char *b)
 {
 	int i;
@@ -120,6 +109,28 @@ static __always_inline int kmalloc_wanted(__u64 size, __u64 gfp)
 			return 1;
 	}
 	return !kmem_cfg.n_caches;
+}
+
+/* Whether its cache is asked for; an object of a cache gets its size here. */
+static __always_inline int cache_wanted(struct kmem_alloc *a)
+{
+	if (a->kind != KMEM_SLAB)
+		return 1;
+	if (!a->cache)
+		return kmalloc_wanted(a->size, a->gfp);
+	a->size = cache_size(a->cache);
+	return a->size != 0;
+}
+
+static __always_inline int alloc_wanted(struct kmem_alloc *a)
+{
+	if (!cache_wanted(a) || a->size < cfg.min_size || a->size > cfg.max_size)
+		return 0;
+	/* Events of pages and vmalloc do not say; user space looks at their stacks. */
+	if (kmem_cfg.site_end && a->call_site &&
+	    (a->call_site < kmem_cfg.site_start || a->call_site >= kmem_cfg.site_end))
+		return 0;
+	return task_targeted();
 }
 
 #endif

@@ -144,6 +144,8 @@ static long freelist_step(__u32 i, struct object *o)
 
 static __always_inline void look_in_freelist(struct object *o, __u64 first)
 {
+	if (!first)
+		return;
 	o->at = first;
 	bpf_loop(LIST_MAX, freelist_step, o, 0);
 	if (o->at && !o->found)

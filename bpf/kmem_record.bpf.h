@@ -152,20 +152,31 @@ static __always_inline void record_at_level(void *ctx, const struct kmem_alloc *
 	__sync_fetch_and_and(&sc->taken, ~(1ULL << level));
 }
 
-static __always_inline void alloc_seen(void *ctx, const struct kmem_alloc *a, int turn)
+/*
+ * kmalloc() of pages tells twice, at once, of a block; and an interrupt may have left its own
+ * mark between the two programs of an event.
+ */
+static __always_inline int is_duplicate(const struct block_key *key, __u64 size, int turn)
+{
+	if (turn == FIRST && (key->proc_key != KMEM_SLAB || size <= KMEM_KMALLOC_SLAB_MAX))
+		return 0;
+	return is_recorded(key, size);
+}
+
+static __always_inline void alloc_seen(void *ctx, struct kmem_alloc *a, int turn)
 {
 	struct block_key key = {.address = a->address, .proc_key = a->kind};
 	struct kmem_scratch *sc = scratch_get();
+	int wanted;
 
 	if (!sc || !turn_taken(sc, a->address | MARK_ALLOC, turn))
 		return;
-	/* kmalloc() of pages tells twice of a block; of the mark there is one per CPU. */
-	if ((turn == SECOND || (a->kind == KMEM_SLAB && a->size > KMEM_KMALLOC_SLAB_MAX)) &&
-	    is_recorded(&key, a->size))
+	wanted = alloc_wanted(a);
+	if (wanted && is_duplicate(&key, a->size, turn))
 		return;
 	if (turn == SECOND)
 		count(STAT_ALLOCS_SAVED);
-	if (call_wanted(a))
+	if (wanted)
 		record_at_level(ctx, a, &key, sc);
 }
 

@@ -116,6 +116,14 @@ static int on_block(const void *key, const void *value, void *arg)
 	return err;
 }
 
+/* Neighbours are of one slab: what was read of it is in the cache. */
+static int by_address(const void *a, const void *b)
+{
+	const struct kmem_judged *x = a, *y = b;
+
+	return (x->address > y->address) - (x->address < y->address);
+}
+
 static bool is_gone(const struct kmem_judged *j)
 {
 	return j->verdict != KMEM_LIVE && j->verdict != KMEM_UNKNOWN;
@@ -167,6 +175,8 @@ int kmem_check(struct kmem *k)
 	if (!k->checks)
 		return 0;
 	err = collect_each(&map, on_block, &s);
+	if (!err && s.n)
+		qsort(s.v, s.n, sizeof(*s.v), by_address);
 	if (!err)
 		err = judge_all(&s, false);
 	if (!err) {
