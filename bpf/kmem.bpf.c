@@ -17,16 +17,16 @@
  * An event's program and the second one (kmem_record.bpf.h), which is loaded where each
  * event is to be seen.
  */
-#define KMEM_PROGRAMS(name, event)                   \
-	SEC("?raw_tp/" #event)                       \
-	int name(struct bpf_raw_tracepoint_args *ctx)        \
-	{                                                    \
-		return on_##name(ctx, ctx->args, FIRST);     \
-	}                                                    \
-	SEC("?raw_tp/" #event)                       \
+#define KMEM_PROGRAMS(name, event)                             \
+	SEC("?raw_tp/" #event)                                 \
+	int name(struct bpf_raw_tracepoint_args *ctx)          \
+	{                                                      \
+		return on_##name(ctx, ctx->args, FIRST);       \
+	}                                                      \
+	SEC("?raw_tp/" #event)                                 \
 	int name##_second(struct bpf_raw_tracepoint_args *ctx) \
-	{                                                    \
-		return on_##name(ctx, ctx->args, SECOND);    \
+	{                                                      \
+		return on_##name(ctx, ctx->args, SECOND);      \
 	}
 
 static __always_inline int on_free(__u64 address, __u32 kind, int turn)

@@ -13,8 +13,8 @@
 
 #include "kmem_record.bpf.h"
 
-#define BULK_MAX	4096 /* objects of one call; the kernel's own batches have about 500 */
-#define KVFREE_OFFSETS	4096 /* until v6.9 kvfree_call_rcu() got the rcu_head's offset */
+#define BULK_MAX       4096 /* objects of one call; the kernel's own batches have about 500 */
+#define KVFREE_OFFSETS 4096 /* until v6.9 kvfree_call_rcu() got the rcu_head's offset */
 
 static __always_inline void bulk_freed(__u64 address)
 {

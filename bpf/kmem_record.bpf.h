@@ -104,8 +104,8 @@ static __always_inline int is_recorded(const struct block_key *key, __u64 size)
 }
 
 /* A stack that is new, or whose record found no room yet, is walked once more for it. */
-static __always_inline void record_new_site(void *ctx, const struct kmem_alloc *a,
-					    struct kstack *k, const struct block_key *key)
+static __always_inline void record_new_site(void *ctx, const struct kmem_alloc *a, struct kstack *k,
+					    const struct block_key *key)
 {
 	if (!k->ev.n)
 		kstack_walk(ctx, k);

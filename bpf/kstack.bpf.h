@@ -152,8 +152,7 @@ static __always_inline int kstack_read(struct kstack *k, __u64 words)
 	__u64 bytes = words * 8 - KSTACK_TOP * 8;
 
 	k->n_words = 0;
-	if (words <= KSTACK_TOP || bytes > k->below ||
-	    bytes > (KSTACK_WORDS - KSTACK_TOP) * 8 ||
+	if (words <= KSTACK_TOP || bytes > k->below || bytes > (KSTACK_WORDS - KSTACK_TOP) * 8 ||
 	    bpf_probe_read_kernel(k->words + KSTACK_TOP, bytes, (void *)k->here))
 		return 0;
 	k->n_words = words;

@@ -85,8 +85,8 @@ struct kmem {
 	struct slab_counters slab_start;	/* /proc/slabinfo when tracing began */
 	char suspects[KMEM_FILTERS][KMEM_NAME]; /* --suspect: caches that grew */
 	size_t n_suspects;
-	int stats_fd;	 /* holds the kernel's run time statistics on; -1 */
-	uint64_t sample; /* one block of this many is followed */
+	int stats_fd;		       /* holds the kernel's run time statistics on; -1 */
+	uint64_t sample;	       /* one block of this many is followed */
 	uint64_t site_start, site_end; /* --site; end 0: any */
 	uint64_t map_bytes;
 	uint64_t ticks, start_ns, end_ns;

@@ -344,9 +344,8 @@ void kmem_missed_read(const struct kmem *k, struct kmem_missed *ret)
 		if (probes[i].allocates)
 			ret->allocs += n;
 		else if (!is_checked(k, probes[i].kind))
-			ret->frees += has_second(k)
-					      ? MIN(n, misses_of(program(k, &probes[i], true)))
-					      : n;
+			ret->frees +=
+				has_second(k) ? MIN(n, misses_of(program(k, &probes[i], true))) : n;
 	}
 	ret->allocs -= MIN(ret->allocs, stats[STAT_ALLOCS_SAVED]);
 }
