@@ -29,8 +29,8 @@
 #include "common.bpf.h"
 
 #define KSTACK_BYTES   16384 /* of a task's stack; where it is larger, its upper part is walked */
-#define KSTACK_TOP     32    /* words of the top: registers of user space, first frame */
-#define KSTACK_ORIG_AX 26    /* of these, on x86-64: the system call */
+#define KSTACK_TOP     22    /* words of the top: first return address, user's registers */
+#define KSTACK_ORIG_AX 16    /* of these, on x86-64: the system call */
 #define KSTACK_WORDS   512   /* compared, the top among them */
 #define KSTACK_PLACES  64
 #define KSTACK_BUCKETS 256 /* of stacks, per CPU */
@@ -83,7 +83,7 @@ struct kstack {
 	__u32 n_words;
 	__u32 n;     /* places */
 	__u32 first; /* frame of the call site */
-	__u32 pad;
+	__u32 hits;
 	__u16 places[KSTACK_PLACES];
 	__u64 pcs[KSTACK_PLACES];
 	__u64 words[KSTACK_WORDS]; /* the top, then those from here on */
@@ -195,29 +195,49 @@ static __always_inline __u64 kstack_find(struct kstack *k, struct kstack_bucket 
 
 /* ---- remembering ---- */
 
+/* Notes which frames have this return address; 0 if none has. */
+static __always_inline int kstack_note(struct kstack *k, __u64 pc)
+{
+	__u32 f;
+
+	/* Into the map: a sum in a register is a state of its own for the verifier. */
+	k->hits = 0;
+	for (f = 0; f < KSTACK_PLACES && f < k->ev.n; f++) {
+		if (k->ev.pcs[f] != pc)
+			continue;
+		k->found |= 1ULL << f;
+		k->hits = 1;
+	}
+	return k->hits;
+}
+
+static __always_inline void kstack_add(struct kstack *k, __u32 place, __u64 pc)
+{
+	k->places[INDEX(k->n, KSTACK_PLACES)] = place;
+	k->pcs[INDEX(k->n, KSTACK_PLACES)] = pc;
+	k->n++;
+}
+
 static long kstack_word(__u32 i, struct kstack **arg)
 {
 	struct kstack *k = *arg;
-	__u32 f, n = k->n;
 	__u64 v;
 
-	if (i >= k->n_words)
+	if (i >= k->n_words || k->n >= KSTACK_PLACES)
 		return 1;
 	v = k->words[INDEX(i, KSTACK_WORDS)];
-	if (v - k->low > k->span)
-		return 0;
-	/* Into the map: a sum in a register is a state of its own for the verifier. */
-	for (f = 0; f < KSTACK_PLACES && f < k->ev.n; f++) {
-		if (k->ev.pcs[f] != v)
-			continue;
-		k->found |= 1ULL << f;
-		k->n = n + 1;
-	}
-	if (k->n == n)
-		return 0;
-	k->places[INDEX(n, KSTACK_PLACES)] = i;
-	k->pcs[INDEX(n, KSTACK_PLACES)] = v;
-	return n + 1 >= KSTACK_PLACES;
+	if (v - k->low <= k->span && kstack_note(k, v))
+		kstack_add(k, i, v);
+	return 0;
+}
+
+/* All frames have a place but those of the program itself, which are below its context. */
+static __always_inline int kstack_covered(const struct kstack *k)
+{
+	__u64 missing = ~k->found & ((1ULL << (k->ev.n & 63)) - 1);
+
+	/* No bits, and then all. */
+	return k->n && k->n < KSTACK_PLACES && (missing & (missing + 1)) == 0;
 }
 
 /* Reads the stack up to its end, or as much as has room. */
@@ -228,10 +248,10 @@ static __always_inline int kstack_read_all(struct kstack *k)
 	return kstack_read(k, words < KSTACK_WORDS ? words : KSTACK_WORDS);
 }
 
-/* Finds where the walk's return addresses are; 1 if all are, but for those of the program. */
+/* Finds where the walk's return addresses are; 1 if they are. */
 static __always_inline int kstack_places(struct kstack *k)
 {
-	__u64 high = 0, missing, f;
+	__u64 high = 0, f;
 
 	if (!k->ev.n || k->ev.n >= KSTACK_PLACES || !kstack_read_all(k))
 		return 0;
@@ -243,9 +263,39 @@ static __always_inline int kstack_places(struct kstack *k)
 	k->span = high - k->low;
 	k->found = k->n = 0;
 	bpf_loop(KSTACK_WORDS, kstack_word, &k, 0);
-	/* The program's own frames are below its context: no bits, and then all. */
-	missing = ~k->found & ((1ULL << (k->ev.n & 63)) - 1);
-	return k->n && k->n < KSTACK_PLACES && (missing & (missing + 1)) == 0;
+	return kstack_covered(k);
+}
+
+struct kstack_keeping {
+	struct kstack *k;
+	struct kstack_seen *seen;
+};
+
+static long kstack_keep_one(__u32 i, struct kstack_keeping *arg)
+{
+	struct kstack *k = arg->k;
+	__u32 place;
+	__u64 pc;
+
+	if (i >= KSTACK_PLACES || i >= arg->seen->n)
+		return 1;
+	place = arg->seen->places[INDEX(i, KSTACK_PLACES)];
+	pc = arg->seen->pcs[INDEX(i, KSTACK_PLACES)];
+	if (place < k->n_words && k->words[INDEX(place, KSTACK_WORDS)] == pc && kstack_note(k, pc))
+		kstack_add(k, place, pc);
+	return 0;
+}
+
+/* Of the places of the same walk before, those that hold what they held; 1 if that is enough. */
+static __always_inline int kstack_keep(struct kstack *k, struct kstack_seen *seen)
+{
+	struct kstack_keeping arg = {k, seen};
+
+	if (!kstack_read_all(k))
+		return 0;
+	k->found = k->n = 0;
+	bpf_loop(KSTACK_PLACES, kstack_keep_one, &arg, 0);
+	return kstack_covered(k);
 }
 
 static __always_inline void kstack_fill(struct kstack *k, struct kstack_seen *seen, int known)
@@ -266,23 +316,6 @@ static __always_inline void kstack_fill(struct kstack *k, struct kstack_seen *se
 	__builtin_memcpy(seen->pcs, k->pcs, sizeof(seen->pcs));
 }
 
-/* Keeps the places that hold what they held; a place that this stack lacks does not. */
-static __always_inline void kstack_keep(struct kstack *k, struct kstack_seen *seen)
-{
-	__u32 i, n, place;
-
-	k->n = 0;
-	for (i = 0; i < KSTACK_PLACES && i < seen->n; i++) {
-		n = *(volatile __u32 *)&k->n;
-		place = seen->places[i];
-		if (place >= k->n_words || k->words[INDEX(place, KSTACK_WORDS)] != seen->pcs[i])
-			continue;
-		k->places[INDEX(n, KSTACK_PLACES)] = place;
-		k->pcs[INDEX(n, KSTACK_PLACES)] = seen->pcs[i];
-		k->n = n + 1;
-	}
-}
-
 /* Whether this is the stack that was walked, recognised or not. */
 static __always_inline int kstack_is(const struct kstack *k, const struct kstack_seen *seen)
 {
@@ -292,19 +325,15 @@ static __always_inline int kstack_is(const struct kstack *k, const struct kstack
 /* Where the walk came out as before, what differs now is none of its places. */
 static __always_inline void kstack_learn(struct kstack *k, struct kstack_seen *seen)
 {
-	int known;
+	int known = kstack_is(k, seen) && seen->words && kstack_keep(k, seen);
 
-	if (kstack_is(k, seen) && seen->words) {
-		known = kstack_read_all(k);
-		kstack_keep(k, seen);
-	} else {
+	if (!known)
 		known = kstack_places(k);
-	}
 	if (seen->seq & 1)
 		return;
 	seen->seq++;
 	asm volatile("" ::: "memory");
-	kstack_fill(k, seen, known && k->n);
+	kstack_fill(k, seen, known);
 	asm volatile("" ::: "memory");
 	seen->seq++;
 }

@@ -145,6 +145,7 @@ static void loop_mmap(void)
 static const char source[] = "#include <stdio.h>\n"
 			     "#include <stdlib.h>\n"
 			     "#include <string.h>\n"
+			     "#include <sys/socket.h>\n"
 			     "int main(int argc, char **argv)\n"
 			     "{\n"
 			     "	char *s = strdup(argv[argc - 1]);\n"
