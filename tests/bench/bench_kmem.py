@@ -27,7 +27,7 @@ def gears():
     kmem = {"watch": ["--watch", "1"], "default": [], "full": ["--full"]}
     found = {"base": None, **{g: [MEMTALLY, "kmem", *args] for g, args in kmem.items()}}
     if os.environ.get("MEMLEAK"):
-        found["memleak"] = [os.environ["MEMLEAK"], "3600"]
+        found["memleak"] = ["stdbuf", "-oL", os.environ["MEMLEAK"], "3600"]
     return found
 
 
