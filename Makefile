@@ -110,7 +110,7 @@ $(OLD:%=$(BUILD)/%_old.bpf.o): $(BUILD)/%_old.bpf.o: bpf/%.bpf.c
 	$(bpf_object)
 
 # Bits are taken with their value before: atomic fetch_and is in v3 (v5.12, 5ca419f2864a).
-$(BUILD)/cache.bpf.o $(BUILD)/tests/bpf/pages.bpf.o: BPF_CFLAGS += -mcpu=v3
+$(addprefix $(BUILD)/,cache.bpf.o kmem.bpf.o tests/bpf/pages.bpf.o): BPF_CFLAGS += -mcpu=v3
 
 $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
 	$(call msg,SKEL,$@)

@@ -350,42 +350,6 @@ static __always_inline __u64 stack_take(struct pt_regs *ctx, struct thread *t, _
 	return t->stack.site;
 }
 
-#define KERNEL_LEAF_MAX 16 /* frames of the tracing itself, at most */
-
-/*
- * Takes the kernel stack into s->pcs and returns the id of its site: a hash over the frames
- * from call_site on (0, or one that is not in the stack: over all) and `identity`, which is
- * whatever else makes two sites different. The frames before call_site are the allocator's
- * and the tracing's own; they change with the number of probes on the event.
- *
- * For programs that cannot use thread_get(): kernel events come in interrupts of any task.
- */
-static __always_inline __u64 stack_take_kernel(void *ctx, struct stack_event *s, __u64 identity,
-					       __u64 call_site)
-{
-	long len = bpf_get_stack(ctx, s->pcs, sizeof(s->pcs), 0);
-	__u64 n = len > 0 ? (__u64)len / sizeof(s->pcs[0]) : 0, i, first = 0, h = identity;
-
-	for (i = 0; i < KERNEL_LEAF_MAX; i++) {
-		if (i < n && s->pcs[i] == call_site) {
-			first = i;
-			break;
-		}
-	}
-	for (i = 0; i < ABI_MAX_FRAMES; i++) {
-		if (i >= n)
-			break;
-		if (i >= first)
-			h = hash_mix(h, s->pcs[i]);
-	}
-	count(STAT_WALKS);
-	s->site = h ? h : 1;
-	s->status = n == 0 ? WALK_FAULT : n < ABI_MAX_FRAMES ? WALK_COMPLETE : WALK_DEPTH;
-	s->flags = 0;
-	s->n = n;
-	return s->site;
-}
-
 /* Sends a taken stack as a record of the given type; 0 or a negative errno. */
 static __always_inline long stack_send(struct stack_event *s, __u32 type, __u64 proc_key)
 {

@@ -16,6 +16,7 @@
 #ifndef KMEM_JUDGE_BPF_H
 #define KMEM_JUDGE_BPF_H
 
+#include "kstack.bpf.h"
 #include "outstanding.bpf.h"
 #include "kmem_abi.h"
 
@@ -23,14 +24,6 @@
 #define SHEAF_MAX   512
 #define SHEAVES_MAX 64 /* full ones of a node; the kernel keeps about 10 */
 #define NODES_MAX   16
-
-/* A bound that the compiler cannot prove needless and drop; n: a power of two. */
-#define INDEX(i, n)                                                   \
-	({                                                            \
-		__u64 index_ = (i);                                   \
-		asm volatile("%0 &= %1" : "+r"(index_) : "i"((n)-1)); \
-		index_;                                               \
-	})
 
 struct kmem_judge kmem_judge;
 
@@ -151,6 +144,8 @@ static long freelist_step(__u32 i, struct object *o)
 
 static __always_inline void look_in_freelist(struct object *o, __u64 first)
 {
+	if (!first)
+		return;
 	o->at = first;
 	bpf_loop(LIST_MAX, freelist_step, o, 0);
 	if (o->at && !o->found)

@@ -197,23 +197,34 @@ static __always_inline __u64 tick_ns(void)
 	return last_tick.ns;
 }
 
-/* Records a block, of which size and step are given, for the taken stack. */
+/* Records a block, of which size and step are given, for a site of the table. */
+static __always_inline void outstanding_put(const struct block_key *key, struct block_value b,
+					    __u64 site, struct site *s)
+{
+	b.born_ns = cfg.tick_clock ? tick_ns() : bpf_ktime_get_ns();
+	b.site = site;
+	if (block_put(key, &b))
+		site_add(s, &b);
+}
+
+/* The same for the taken stack. */
 static __always_inline void outstanding_add(const struct block_key *key, struct block_value b,
 					    struct stack_event *stack)
 {
 	struct site *s = site_get(stack, key->proc_key);
 
-	b.born_ns = cfg.tick_clock ? tick_ns() : bpf_ktime_get_ns();
-	b.site = stack->site;
-	if (s && block_put(key, &b))
-		site_add(s, &b);
+	if (s)
+		outstanding_put(key, b, stack->site, s);
 }
 
 /* Forgets a block: 1 if it was recorded, *ret is then what it was. */
 static __always_inline int outstanding_del(const struct block_key *key, struct block_value *ret)
 {
-	if (!block_take(key, ret))
+	if (!block_take(key, ret)) {
+		if (cfg.count_blocks)
+			count(STAT_FREES_OTHER);
 		return 0;
+	}
 	site_sub(ret);
 	return 1;
 }

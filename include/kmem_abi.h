@@ -40,6 +40,8 @@ struct kmem_cfg {
 	__u32 targets;	  /* only allocations on behalf of targets */
 	__u32 by_process; /* processes get sites of their own */
 	__u32 n_caches;	  /* of caches[] that are asked for; 0: any */
+	__u32 twice;	  /* each event has two programs */
+	__u32 pad;
 	struct kmem_cache_filter caches[KMEM_FILTERS];
 };
 
@@ -101,7 +103,7 @@ struct kmem_judge {
 };
 
 _Static_assert(sizeof(struct kmem_judged) == 24, "kmem_judged");
-_Static_assert(sizeof(struct kmem_cfg) == 40 + 48 * KMEM_FILTERS, "kmem_cfg");
+_Static_assert(sizeof(struct kmem_cfg) == 48 + 48 * KMEM_FILTERS, "kmem_cfg");
 _Static_assert(sizeof(struct kmem_cache_info) == 40, "kmem_cache_info");
 _Static_assert(sizeof(struct kmem_origin) == 72, "kmem_origin");
 

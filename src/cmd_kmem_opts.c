@@ -38,7 +38,7 @@ static const struct opt alloc_rows[] = {
 	OPT_ROW("cache", 0, OPT_STRING, FIELD(cache), "NAME",
 		"Only this slab cache, as /proc/slabinfo or an alias of it names it"),
 	OPT_ROW("site", 0, OPT_STRING, FIELD(site), "FUNC[+OFF]",
-		"Only allocations made by this kernel function (slab and percpu)"),
+		"Only allocations made by this kernel function; pages and vmalloc: or below it"),
 	OPT_ROW("show-allocs", 'a', OPT_FLAG, FIELD(show_allocs), NULL,
 		"List each block of a printed stack: address, size and age"),
 	OPT_ROW("older", 'o', OPT_MS, FIELD(older_ns), "MS",
@@ -97,9 +97,6 @@ static int kmem_check(const void *cfg, char **ret_msg)
 				 (unsigned long long)o->sample);
 	if (o->cache && o->what != WHAT_DEFAULT && o->what != WHAT_SLAB)
 		return opts_fail(-EINVAL, ret_msg, "--cache names a slab cache: only with 'slab'");
-	if (o->site && (o->what == WHAT_PAGES || o->what == WHAT_VMALLOC))
-		return opts_fail(-EINVAL, ret_msg,
-				 "--site: the events of pages and vmalloc do not say who called");
 	if (o->show_allocs && o->common.by != KMEM_BY_STACK)
 		return opts_fail(-EINVAL, ret_msg,
 				 "--show-allocs lists the blocks of stacks: only with --by stack");

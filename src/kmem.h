@@ -24,7 +24,7 @@
 struct kmem_bpf;
 struct bpf_link;
 
-#define KMEM_MAX_PROGRAMS 10
+#define KMEM_MAX_PROGRAMS 22
 
 /* What the kernel keeps of a cache, with the name as the user knows it. */
 struct kmem_cache_row {
@@ -85,8 +85,9 @@ struct kmem {
 	struct slab_counters slab_start;	/* /proc/slabinfo when tracing began */
 	char suspects[KMEM_FILTERS][KMEM_NAME]; /* --suspect: caches that grew */
 	size_t n_suspects;
-	int stats_fd;	 /* holds the kernel's run time statistics on; -1 */
-	uint64_t sample; /* one block of this many is followed */
+	int stats_fd;		       /* holds the kernel's run time statistics on; -1 */
+	uint64_t sample;	       /* one block of this many is followed */
+	uint64_t site_start, site_end; /* --site; end 0: any */
 	uint64_t map_bytes;
 	uint64_t ticks, start_ns, end_ns;
 	struct kmem_cache_total *totals; /* of this tick, by cache */
@@ -100,6 +101,15 @@ struct kmem {
 
 /* ---- kmem_load.c ---- */
 
+/* Events whose programs were kept from running by running already, since the start. */
+struct kmem_missed {
+	uint64_t allocs; /* may be some more than there were */
+	uint64_t frees;	 /* of what the check cannot judge; likewise */
+};
+
+/* Kinds of memory that the options ask for: bit 1 << enum kmem_kind each. */
+unsigned int kmem_kinds(const struct kmem_opts *o);
+void kmem_missed_read(const struct kmem *k, struct kmem_missed *ret);
 /* Opens, configures and loads the programs; fills k->bpf. Tells what failed. */
 int kmem_load(struct kmem *k);
 /* Frees before allocations, so that nothing is seen to come and never to go. */

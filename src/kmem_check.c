@@ -13,75 +13,18 @@
 #include "kmem.skel.h"
 #include "lib/log.h"
 #include "trace/collect.h"
+#include "trace/judge.h"
 
-#define BASE_ALIGN	(1ULL << 30) /* both bases are PUD-aligned, with KASLR too */
-#define MATCHES_ENOUGH	3	     /* of kmem_confirm's five objects */
-#define MOST_CANDIDATES (1u << 17)
-#define MIN_AGE_NS	1000000ULL /* younger: its tracepoint comes before its page is marked */
-
-static int run(struct bpf_program *p)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, opts);
-
-	return bpf_prog_test_run_opts(bpf_program__fd(p), &opts);
-}
-
-/* ---- bases ---- */
-
-static uint32_t matches_at(struct kmem *k, uint64_t vmemmap, uint64_t page_offset)
-{
-	struct kmem_judge *j = &k->bpf->bss->kmem_judge;
-
-	j->vmemmap = vmemmap;
-	j->page_offset = page_offset;
-	return run(k->bpf->progs.kmem_confirm) ? 0 : j->matches;
-}
-
-/*
- * The page and the object that we know lie less than all memory (and its holes) above their
- * bases: a few candidates each.
- */
-static bool find_bases(struct kmem *k)
-{
-	struct kmem_judge *j = &k->bpf->bss->kmem_judge;
-	uint64_t ram = (uint64_t)sysconf(_SC_PHYS_PAGES) * j->page_bytes;
-	uint64_t n_offsets = ram / BASE_ALIGN * 2 + 16, n_maps;
-	uint64_t map = j->some_page & ~(BASE_ALIGN - 1);
-	uint64_t offset = j->some_object & ~(BASE_ALIGN - 1);
-
-	n_maps = n_offsets * (BASE_ALIGN / j->page_bytes) * j->page_struct_bytes / BASE_ALIGN + 1;
-	for (uint64_t m = 0; m < n_maps; m++)
-		for (uint64_t o = 0; o < n_offsets && m * n_offsets + o < MOST_CANDIDATES; o++)
-			if (matches_at(k, map - m * BASE_ALIGN, offset - o * BASE_ALIGN) >=
-			    MATCHES_ENOUGH)
-				return true;
-	j->vmemmap = j->page_offset = 0;
-	return false;
-}
-
-static uint32_t count_nodes(void)
-{
-	char path[64];
-	uint32_t n = 0;
-
-	do
-		snprintf(path, sizeof(path), "/sys/devices/system/node/node%u", n);
-	while (!access(path, F_OK) && ++n < 16);
-	return n ? n : 1;
-}
+#define MIN_AGE_NS 1000000ULL /* younger: its tracepoint comes before its page is marked */
 
 void kmem_check_start(struct kmem *k)
 {
 	struct kmem_judge *j = &k->bpf->bss->kmem_judge;
-	int cpus = libbpf_num_possible_cpus();
 
 	if (k->o->no_check)
 		return;
-	j->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
-	j->cpus = cpus > 0 ? (uint32_t)cpus : 0;
-	j->nodes = count_nodes();
-	k->checks =
-		j->cpus && j->cpus <= KMEM_CPUS && !run(k->bpf->progs.kmem_locate) && find_bases(k);
+	k->checks = judge_prepare(j, bpf_program__fd(k->bpf->progs.kmem_locate),
+				  bpf_program__fd(k->bpf->progs.kmem_confirm));
 	if (k->checks)
 		log_debug("vmemmap 0x%llx page_offset 0x%llx: %u of 5 known objects confirmed",
 			  (unsigned long long)j->vmemmap, (unsigned long long)j->page_offset,
@@ -116,6 +59,14 @@ static int on_block(const void *key, const void *value, void *arg)
 	return err;
 }
 
+/* Neighbours are of one slab: what was read of it is in the cache. */
+static int by_address(const void *a, const void *b)
+{
+	const struct kmem_judged *x = a, *y = b;
+
+	return (x->address > y->address) - (x->address < y->address);
+}
+
 static bool is_gone(const struct kmem_judged *j)
 {
 	return j->verdict != KMEM_LIVE && j->verdict != KMEM_UNKNOWN;
@@ -131,7 +82,7 @@ static int judge_all(struct suspects *s, bool remove)
 	for (size_t at = 0; at < s->n; at += KMEM_JUDGE_BATCH) {
 		j->n = (uint32_t)MIN(s->n - at, (size_t)KMEM_JUDGE_BATCH);
 		memcpy(j->blocks, s->v + at, j->n * sizeof(*s->v));
-		err = run(s->k->bpf->progs.kmem_judge_batch);
+		err = judge_run(bpf_program__fd(s->k->bpf->progs.kmem_judge_batch));
 		if (err)
 			return err;
 		memcpy(s->v + at, j->blocks, j->n * sizeof(*s->v));
@@ -167,6 +118,8 @@ int kmem_check(struct kmem *k)
 	if (!k->checks)
 		return 0;
 	err = collect_each(&map, on_block, &s);
+	if (!err && s.n)
+		qsort(s.v, s.n, sizeof(*s.v), by_address);
 	if (!err)
 		err = judge_all(&s, false);
 	if (!err) {

@@ -10,6 +10,7 @@
 #include "kmem.skel.h"
 #include "lib/log.h"
 #include "trace/collect.h"
+#include "trace/features.h"
 #include "trace/sampling.h"
 
 #define SAMPLED_BLOCKS (256u << 10)
@@ -20,27 +21,37 @@
 #define VMALLOC_BIT (1u << KMEM_VMALLOC)
 #define PERCPU_BIT  (1u << KMEM_PERCPU)
 
-/* Attached in this order: frees first. */
-static const struct {
+struct kmem_probe {
 	const char *program, *event;
 	unsigned int kind;
-	bool required;
-} probes[] = {
-	{"kmem_kfree", "kfree", SLAB_BIT, true},
-	{"kmem_cache_free", "kmem_cache_free", SLAB_BIT, true},
-	{"kmem_page_free", "mm_page_free", PAGES_BIT, true},
-	{"kmem_vmap_free", "free_vmap_area_noflush", VMALLOC_BIT, false}, /* v6.12 */
-	{"kmem_percpu_free", "percpu_free_percpu", PERCPU_BIT, true},
-	{"kmem_kmalloc", "kmalloc", SLAB_BIT, true},
-	{"kmem_cache_alloc", "kmem_cache_alloc", SLAB_BIT, true},
-	{"kmem_page_alloc", "mm_page_alloc", PAGES_BIT, true},
-	{"kmem_vmap_alloc", "alloc_vmap_area", VMALLOC_BIT, false},
-	{"kmem_percpu_alloc", "percpu_alloc_percpu", PERCPU_BIT, true},
+	bool allocates, required;
 };
 
-_Static_assert(ARRAY_SIZE(probes) == KMEM_MAX_PROGRAMS, "links");
+/* Attached in this order: frees first. */
+static const struct kmem_probe probes[] = {
+	{"kmem_kfree", "kfree", SLAB_BIT, false, true},
+	{"kmem_cache_free", "kmem_cache_free", SLAB_BIT, false, true},
+	{"kmem_page_free", "mm_page_free", PAGES_BIT, false, true},
+	{"kmem_vmap_free", "free_vmap_area_noflush", VMALLOC_BIT, false, false}, /* v6.12 */
+	{"kmem_percpu_free", "percpu_free_percpu", PERCPU_BIT, false, true},
+	{"kmem_kmalloc", "kmalloc", SLAB_BIT, true, true},
+	{"kmem_cache_alloc", "kmem_cache_alloc", SLAB_BIT, true, true},
+	{"kmem_page_alloc", "mm_page_alloc", PAGES_BIT, true, true},
+	{"kmem_vmap_alloc", "alloc_vmap_area", VMALLOC_BIT, true, false},
+	{"kmem_percpu_alloc", "percpu_alloc_percpu", PERCPU_BIT, true, true},
+};
 
-static unsigned int wanted_kinds(const struct kmem_opts *o)
+/* Frees without a tracepoint: by the first way that the kernel has. */
+static const struct {
+	const char *fentry, *kprobe, *function;
+} bulk_probes[] = {
+	{"kmem_bulk_fentry", "kmem_bulk_kprobe", "kmem_cache_free_bulk"},
+	{"kmem_kvfree_fentry", "kmem_kvfree_kprobe", "kvfree_call_rcu"},
+};
+
+_Static_assert(2 * ARRAY_SIZE(probes) + ARRAY_SIZE(bulk_probes) == KMEM_MAX_PROGRAMS, "links");
+
+unsigned int kmem_kinds(const struct kmem_opts *o)
 {
 	static const unsigned int kinds[] = {
 		[WHAT_DEFAULT] = SLAB_BIT | PAGES_BIT,
@@ -55,7 +66,7 @@ static unsigned int wanted_kinds(const struct kmem_opts *o)
 		return PAGES_BIT;
 	if (o->cache || o->suspect)
 		return SLAB_BIT;
-	return kinds[o->what] & (o->site ? SLAB_BIT | PERCPU_BIT : ~0U);
+	return kinds[o->what];
 }
 
 /* The pids of the programs must be those memtally sees. */
@@ -112,6 +123,7 @@ static int configure_kmem(struct kmem *k, struct kmem_cfg *c)
 
 	c->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 	c->sample_mask = k->sample - 1;
+	c->twice = k->sample == 1;
 	c->targets = o->common.pids.n || o->common.cgroup;
 	c->by_process = o->common.by == KMEM_BY_PROCESS;
 	if (o->site) {
@@ -120,8 +132,8 @@ static int configure_kmem(struct kmem *k, struct kmem_cfg *c)
 			log_error("--site: no kernel function '%s': %s", o->site, errno_name(err));
 			return err;
 		}
-		c->site_start = start;
-		c->site_end = end;
+		k->site_start = c->site_start = start;
+		k->site_end = c->site_end = end;
 	}
 	return configure_caches(k, c);
 }
@@ -163,14 +175,41 @@ static int size_maps(struct kmem *k)
 	return err;
 }
 
+static struct bpf_program *program(const struct kmem *k, const struct kmem_probe *p, bool second)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s%s", p->program, second ? "_second" : "");
+	return bpf_object__find_program_by_name(k->bpf->obj, name);
+}
+
+/* Each event has two programs where every block counts. */
+static bool has_second(const struct kmem *k)
+{
+	return k->sample == 1;
+}
+
+static const char *bulk_program(size_t i)
+{
+	return feature_has(FEATURE_FENTRY)   ? bulk_probes[i].fentry
+	       : feature_has(FEATURE_KPROBE) ? bulk_probes[i].kprobe
+					     : NULL;
+}
+
 static void choose_programs(struct kmem *k)
 {
-	unsigned int kinds = wanted_kinds(k->o);
+	unsigned int kinds = kmem_kinds(k->o);
 
-	for (size_t i = 0; i < ARRAY_SIZE(probes); i++)
-		if (probes[i].kind & kinds)
+	for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
+		if (!(probes[i].kind & kinds))
+			continue;
+		bpf_program__set_autoload(program(k, &probes[i], false), true);
+		bpf_program__set_autoload(program(k, &probes[i], true), has_second(k));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bulk_probes) && kinds & SLAB_BIT; i++)
+		if (bulk_program(i))
 			bpf_program__set_autoload(
-				bpf_object__find_program_by_name(k->bpf->obj, probes[i].program),
+				bpf_object__find_program_by_name(k->bpf->obj, bulk_program(i)),
 				true);
 	if (k->o->no_check)
 		return;
@@ -221,31 +260,55 @@ int kmem_load(struct kmem *k)
 	return err;
 }
 
-int kmem_attach(struct kmem *k)
+static int attach_event(struct kmem *k, const struct kmem_probe *p, bool second)
 {
-	unsigned int kinds = wanted_kinds(k->o);
+	struct bpf_link *link = bpf_program__attach_raw_tracepoint(program(k, p, second), p->event);
+	int err = libbpf_get_error(link);
 
-	for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
-		struct bpf_program *p;
+	if (!err) {
+		k->links[k->n_links++] = link;
+		return 0;
+	}
+	if (p->required || k->o->what == WHAT_VMALLOC) {
+		log_error("cannot attach to the tracepoint '%s': %s", p->event, errno_name(err));
+		return err;
+	}
+	log_warn("no tracepoint '%s' in this kernel, ignoring", p->event);
+	return 0;
+}
+
+/* Without them the check finds more blocks free, so that failing is no error. */
+static void attach_bulk(struct kmem *k)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(bulk_probes); i++) {
 		struct bpf_link *link;
-		int err;
 
-		if (!(probes[i].kind & kinds))
+		if (!bulk_program(i))
 			continue;
-		p = bpf_object__find_program_by_name(k->bpf->obj, probes[i].program);
-		link = bpf_program__attach_raw_tracepoint(p, probes[i].event);
-		err = libbpf_get_error(link);
-		if (err && (probes[i].required || k->o->what == WHAT_VMALLOC)) {
-			log_error("cannot attach to the tracepoint '%s': %s", probes[i].event,
-				  errno_name(err));
-			return err;
-		}
-		if (err)
-			log_warn("no tracepoint '%s' in this kernel, ignoring", probes[i].event);
+		link = bpf_program__attach(
+			bpf_object__find_program_by_name(k->bpf->obj, bulk_program(i)));
+		if (libbpf_get_error(link))
+			log_debug("cannot attach to %s()", bulk_probes[i].function);
 		else
 			k->links[k->n_links++] = link;
 	}
-	return 0;
+}
+
+int kmem_attach(struct kmem *k)
+{
+	unsigned int kinds = kmem_kinds(k->o);
+	int err = 0;
+
+	if (kinds & SLAB_BIT)
+		attach_bulk(k);
+	for (size_t i = 0; i < ARRAY_SIZE(probes) && !err; i++) {
+		if (!(probes[i].kind & kinds))
+			continue;
+		err = attach_event(k, &probes[i], false);
+		if (!err && has_second(k))
+			err = attach_event(k, &probes[i], true);
+	}
+	return err;
 }
 
 void kmem_detach(struct kmem *k)
@@ -253,6 +316,39 @@ void kmem_detach(struct kmem *k)
 	/* Allocations first: nothing may come that is not seen to go. */
 	while (k->n_links)
 		bpf_link__destroy(k->links[--k->n_links]);
+}
+
+static uint64_t misses_of(const struct bpf_program *p)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t len = sizeof(info);
+
+	if (bpf_program__fd(p) < 0 || bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
+		return 0;
+	return info.recursion_misses;
+}
+
+/* A free is checked later if the check works and knows its kind. */
+static bool is_checked(const struct kmem *k, unsigned int kind)
+{
+	return k->checks && kind & (SLAB_BIT | PAGES_BIT);
+}
+
+void kmem_missed_read(const struct kmem *k, struct kmem_missed *ret)
+{
+	uint64_t stats[STAT_COUNT] = {0}, n;
+
+	*ret = (struct kmem_missed){0};
+	collect_stats(bpf_map__fd(k->bpf->maps.stats), stats, STAT_COUNT);
+	for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
+		n = misses_of(program(k, &probes[i], false));
+		if (probes[i].allocates)
+			ret->allocs += n;
+		else if (!is_checked(k, probes[i].kind))
+			ret->frees +=
+				has_second(k) ? MIN(n, misses_of(program(k, &probes[i], true))) : n;
+	}
+	ret->allocs -= MIN(ret->allocs, stats[STAT_ALLOCS_SAVED]);
 }
 
 struct tracer_maps kmem_tracer_maps(const struct kmem *k)

@@ -9,6 +9,8 @@
 #include "kmem.skel.h"
 #include "trace/collect.h"
 
+#define MISSED_SHARE_OK 0.001
+
 static const struct {
 	uint32_t stat;
 	struct loss loss;
@@ -27,38 +29,32 @@ static const struct {
 	  "another kernel: this one cannot walk its own stack there"}},
 };
 
-static uint64_t programs_sum(const struct kmem *k, uint64_t (*of)(const struct bpf_prog_info *))
+/*
+ * The share of allocations that were missed because they interrupted the program they were
+ * for. Sampling has the same chance for all of them.
+ */
+static double missed_share(const struct kmem *k, const uint64_t *stats, uint64_t missed)
 {
-	struct bpf_program *p;
-	uint64_t sum = 0;
+	double all = (double)stats[STAT_ALLOCS] * (double)k->sample + (double)missed;
 
-	bpf_object__for_each_program(p, k->bpf->obj)
-	{
-		struct bpf_prog_info info = {0};
-		uint32_t len = sizeof(info);
-
-		if (bpf_program__fd(p) >= 0 &&
-		    !bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
-			sum += of(&info);
-	}
-	return sum;
+	return missed ? (double)missed / all : 0;
 }
 
-static uint64_t misses_of(const struct bpf_prog_info *info)
+/*
+ * An estimate is not made worse by a share that is far below its own error, so that it only
+ * counts as a loss above that; where every block counts, every missed one is a loss.
+ */
+static uint64_t missed_loss(const struct kmem *k, const uint64_t *stats, uint64_t missed)
 {
-	return info->recursion_misses;
-}
-
-static uint64_t run_time_of(const struct bpf_prog_info *info)
-{
-	return info->run_time_ns;
+	return k->sample == 1 || missed_share(k, stats, missed) > MISSED_SHARE_OK ? missed : 0;
 }
 
 int kmem_losses_read(struct kmem *k, struct loss **ret, size_t *ret_n)
 {
 	uint64_t stats[STAT_COUNT] = {0};
 	size_t n = ARRAY_SIZE(bpf_losses);
-	struct loss *losses = calloc(n + 1, sizeof(*losses));
+	struct loss *losses = calloc(n + 2, sizeof(*losses));
+	struct kmem_missed missed;
 	int err;
 
 	if (!losses)
@@ -72,9 +68,14 @@ int kmem_losses_read(struct kmem *k, struct loss **ret, size_t *ret_n)
 		losses[i] = bpf_losses[i].loss;
 		losses[i].count = stats[bpf_losses[i].stat];
 	}
-	losses[n++] = (struct loss){"events_missed", programs_sum(k, misses_of),
-				    "events that interrupted the program they were for",
-				    "--sample with a larger N runs it less often"};
+	kmem_missed_read(k, &missed);
+	losses[n++] = (struct loss){"allocs_missed", missed_loss(k, stats, missed.allocs),
+				    "allocations that interrupted the programs they were for",
+				    "name a --cache or a --site: fewer blocks take less time"};
+	losses[n++] = (struct loss){"frees_missed", missed.frees,
+				    "frees that interrupted the programs they were for, of blocks "
+				    "that cannot be checked",
+				    "leave out --no-check, or ask for slab and pages only"};
 	for (size_t i = 0; i < n; i++)
 		k->incomplete |= losses[i].count != 0;
 	*ret = losses;
@@ -82,13 +83,37 @@ int kmem_losses_read(struct kmem *k, struct loss **ret, size_t *ret_n)
 	return 0;
 }
 
+static uint64_t run_time(const struct kmem *k)
+{
+	struct bpf_program *p;
+	uint64_t sum = 0;
+
+	bpf_object__for_each_program(p, k->bpf->obj)
+	{
+		struct bpf_prog_info info = {0};
+		uint32_t len = sizeof(info);
+
+		if (bpf_program__fd(p) >= 0 &&
+		    !bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
+			sum += info.run_time_ns;
+	}
+	return sum;
+}
+
+/* Events of blocks that are followed: the others leave no trace. */
+static uint64_t events_seen(const uint64_t *stats)
+{
+	return stats[STAT_ALLOCS] + stats[STAT_BLOCKS_FULL] + stats[STAT_FREES] +
+	       stats[STAT_FREES_OTHER];
+}
+
 void kmem_activity(struct kmem *k, uint64_t *ret_events, uint64_t *ret_run_ns)
 {
 	uint64_t stats[STAT_COUNT] = {0};
 
 	collect_stats(bpf_map__fd(k->bpf->maps.stats), stats, STAT_COUNT);
-	*ret_events = stats[STAT_CALLS];
-	*ret_run_ns = programs_sum(k, run_time_of);
+	*ret_events = events_seen(stats);
+	*ret_run_ns = run_time(k);
 }
 
 /* ---- what a report ends with ---- */
@@ -204,18 +229,21 @@ static int print_trust(struct kmem *k)
 	const struct kmem_verdicts *v = &k->verdicts;
 	uint64_t stats[STAT_COUNT] = {0};
 	_cleanup_free_ char *line = NULL, *checked = NULL;
-	uint64_t missed, judged = v->live + v->unknown;
+	uint64_t found, judged = v->live + v->unknown;
+	struct kmem_missed missed;
 
 	collect_stats(bpf_map__fd(k->bpf->maps.stats), stats, STAT_COUNT);
-	missed = stats[STAT_FREES_MISSED] + v->freed;
+	kmem_missed_read(k, &missed);
+	found = stats[STAT_FREES_MISSED] + v->freed;
 	if (asprintf(&checked, "%" PRIu64 " blocks verified live, %.2f %% unverifiable", v->live,
 		     share_of(v->unknown, judged) * 100) < 0)
 		return -ENOMEM;
 	if (asprintf(&line,
 		     "Events seen %" PRIu64 "; allocations recorded %" PRIu64
-		     "; missed frees found %" PRIu64 " (%.3f %%); %s",
-		     stats[STAT_CALLS], stats[STAT_ALLOCS], missed,
-		     share_of(missed, stats[STAT_ALLOCS]) * 100,
+		     ", missed %.4f %%; missed frees found %" PRIu64 " (%.3f %%); %s",
+		     events_seen(stats), stats[STAT_ALLOCS],
+		     missed_share(k, stats, missed.allocs) * 100, found,
+		     share_of(found, stats[STAT_ALLOCS]) * 100,
 		     k->checks ? checked : "blocks not verified") < 0)
 		return -ENOMEM;
 	return record_write(
@@ -227,10 +255,12 @@ static int print_trust(struct kmem *k)
 			.line = line,
 			.fields =
 				(struct record_field[]){
-					FIELD_UINT("events", stats[STAT_CALLS]),
+					FIELD_UINT("events", events_seen(stats)),
 					FIELD_UINT("allocations", stats[STAT_ALLOCS]),
+					FIELD_UINT("missed_allocations", missed.allocs),
 					FIELD_UINT("frees", stats[STAT_FREES] - v->removed),
-					FIELD_UINT("missed_frees", missed),
+					FIELD_UINT("bulk_frees", stats[STAT_FREES_BULK]),
+					FIELD_UINT("missed_frees", found),
 					FIELD_UINT("missed_by_reuse", stats[STAT_FREES_MISSED]),
 					FIELD_UINT("missed_by_check", v->freed),
 					FIELD_UINT("counted_elsewhere", v->other),
@@ -238,7 +268,7 @@ static int print_trust(struct kmem *k)
 					FIELD_REAL("unverifiable_ratio",
 						   k->checks ? share_of(v->unknown, judged) : 1),
 				},
-			.n = 9,
+			.n = 11,
 		},
 		k->o->common.json, stdout);
 }

@@ -11,6 +11,7 @@
 #include "kmem.h"
 #include "kmem.skel.h"
 #include "trace/collect.h"
+#include "trace/lives.h"
 
 struct rows {
 	struct kmem *k;
@@ -152,6 +153,17 @@ static bool is_elsewhere(struct kmem *k, const struct stack *st)
 	       kmem_is_accounted(frames, n);
 }
 
+/* --site: events of pages and vmalloc do not say who called, the stack does. */
+static bool is_off_site(const struct kmem *k, const struct stack *st, uint8_t kind)
+{
+	if (!k->site_end || kind == KMEM_SLAB || kind == KMEM_PERCPU)
+		return false;
+	for (size_t i = 0; st && i < st->n; i++)
+		if (st->pcs[i] >= k->site_start && st->pcs[i] < k->site_end)
+			return false;
+	return true;
+}
+
 /*
  * memtally's own allocations are not the machine's. What an interrupt allocates while
  * memtally happens to run is.
@@ -226,7 +238,7 @@ static struct row *row_new(struct rows *r, uint64_t site, uint8_t kind, int *ret
 	struct row *row;
 
 	*ret_err = 0;
-	if (is_ours(r->k, st, o) || is_elsewhere(r->k, st))
+	if (is_ours(r->k, st, o) || is_elsewhere(r->k, st) || is_off_site(r->k, st, kind))
 		return NULL;
 	*ret_err = array_reserve(&r->v, &r->cap, r->n + 1, sizeof(*r->v));
 	if (*ret_err)
@@ -275,90 +287,32 @@ static int on_site(const void *key, const void *value, void *arg)
 
 /* ---- blocks, for -a and -o ---- */
 
-struct live {
-	uint64_t site, kind, born_ns, address, size;
-};
-
-struct lives {
-	struct live *v;
-	size_t n, cap;
-	uint64_t born_before_ns;
-};
-
-static int on_block(const void *key, const void *value, void *arg)
-{
-	const struct block_value *b = value;
-	const struct block_key *k = key;
-	struct lives *l = arg;
-	int err;
-
-	if (b->born_ns > l->born_before_ns)
-		return 0;
-	err = array_reserve(&l->v, &l->cap, l->n + 1, sizeof(*l->v));
-	if (!err)
-		l->v[l->n++] = (struct live){b->site, k->proc_key, b->born_ns, k->address, b->size};
-	return err;
-}
-
-static int by_site_and_birth(const void *a, const void *b)
-{
-	const struct live *x = a, *y = b;
-
-	if (x->site != y->site)
-		return x->site < y->site ? -1 : 1;
-	return x->born_ns < y->born_ns ? -1 : x->born_ns > y->born_ns;
-}
-
-static int keep_blocks(struct row *row, const struct live *v, size_t n, uint64_t now_ns)
-{
-	row->blocks = calloc(n, sizeof(*row->blocks));
-	if (!row->blocks)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		row->blocks[i] = (struct block){v[i].address, v[i].size, now_ns - v[i].born_ns};
-	row->n_blocks = n;
-	return 0;
-}
-
 /* One row of n blocks of the same site, oldest first. */
-static int row_of_blocks(struct rows *r, const struct live *v, size_t n)
+static int on_lives(void *arg, const struct live *v, size_t n)
 {
-	uint64_t bytes = 0, age_sum = 0;
+	struct rows *r = arg;
 	int err;
-	struct row *row = row_new(r, v[0].site, (uint8_t)(v[0].kind % KMEM_KINDS), &err);
+	struct row *row = row_new(r, v[0].site, (uint8_t)(v[0].key.proc_key % KMEM_KINDS), &err);
 
 	if (!row)
 		return err;
-	for (size_t i = 0; i < n; i++) {
-		bytes += v[i].size;
-		age_sum += (r->now_ns - v[i].born_ns) / 1000;
-	}
-	row->bytes = bytes * r->k->sample;
+	for (size_t i = 0; i < n; i++)
+		row->bytes += v[i].b.size * r->k->sample;
 	row->count = n * r->k->sample;
-	row->has_ages = true;
-	row->age_mean_ns = age_sum / n * 1000;
-	row->age_max_ns = r->now_ns - v[0].born_ns;
-	row->age_p50_ns = r->now_ns - v[n / 2].born_ns;
-	return r->k->o->show_allocs ? keep_blocks(row, v, n, r->now_ns) : 0;
+	lives_ages(v, n, r->now_ns, row);
+	return r->k->o->show_allocs ? lives_list(v, n, r->now_ns, row) : 0;
 }
 
 static int read_blocks(struct rows *r)
 {
-	struct collect_map map = {bpf_map__fd(r->k->bpf->maps.blocks), sizeof(struct block_key),
-				  sizeof(struct block_value)};
-	struct lives lives = {.born_before_ns = r->now_ns - r->k->o->older_ns};
-	size_t first = 0;
-	int err = collect_each(&map, on_block, &lives);
+	struct lives_query q = {bpf_map__fd(r->k->bpf->maps.blocks), r->now_ns - r->k->o->older_ns,
+				r->k->stacks};
+	struct lives lives;
+	int err = lives_read(&q, &lives);
 
-	if (!err && lives.n)
-		qsort(lives.v, lives.n, sizeof(*lives.v), by_site_and_birth);
-	for (size_t i = 1; i <= lives.n && !err; i++) {
-		if (i < lives.n && lives.v[i].site == lives.v[first].site)
-			continue;
-		err = row_of_blocks(r, &lives.v[first], i - first);
-		first = i;
-	}
-	free(lives.v);
+	if (!err)
+		err = lives_each_site(&lives, on_lives, r);
+	lives_deinit(&lives);
 	return err;
 }
 

@@ -9,6 +9,7 @@
 
 #include "leak.h"
 #include "trace/collect.h"
+#include "trace/lives.h"
 
 struct rows {
 	struct leak *l;
@@ -89,113 +90,49 @@ static int on_site(const void *key, const void *value, void *arg)
 
 /* ---- blocks, for -a and -o ---- */
 
-struct live {
-	uint64_t site, proc_key, born_ns, address, size;
-	uint32_t step;
-};
-
-struct lives {
-	struct live *v;
-	size_t n, cap;
-	uint64_t born_before_ns;
-	const struct stacks *stacks;
-};
-
-static int on_block(const void *key, const void *value, void *arg)
-{
-	const struct block_value *b = value;
-	const struct block_key *k = key;
-	struct lives *l = arg;
-	int err;
-
-	if (b->born_ns > l->born_before_ns)
-		return 0;
-	err = array_reserve(&l->v, &l->cap, l->n + 1, sizeof(*l->v));
-	if (!err)
-		l->v[l->n++] = (struct live){stacks_site(l->stacks, b->site),
-					     k->proc_key,
-					     b->born_ns,
-					     k->address,
-					     b->size,
-					     b->step};
-	return err;
-}
-
-static int by_site_and_birth(const void *a, const void *b)
-{
-	const struct live *x = a, *y = b;
-
-	if (x->site != y->site)
-		return x->site < y->site ? -1 : 1;
-	return x->born_ns < y->born_ns ? -1 : x->born_ns > y->born_ns;
-}
-
-static int keep_blocks(struct row *row, const struct live *v, size_t n, uint64_t now_ns)
-{
-	row->blocks = calloc(n, sizeof(*row->blocks));
-	if (!row->blocks)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		row->blocks[i] = (struct block){v[i].address, v[i].size, now_ns - v[i].born_ns};
-	row->n_blocks = n;
-	return 0;
-}
-
 /* How many blocks like it a block stands for, in units. */
 static uint64_t block_weight(const struct rows *r, const struct live *b)
 {
-	uint64_t interval = sample_interval_of(r->l->o->sample_bytes, b->step);
+	uint64_t interval = sample_interval_of(r->l->o->sample_bytes, b->b.step);
 
 	return r->unit == 1
 		       ? 1
-		       : sample_weight_of(b->size, interval, r->l->bpf->rodata->sample_weights);
+		       : sample_weight_of(b->b.size, interval, r->l->bpf->rodata->sample_weights);
 }
 
 /* One row of n blocks of the same site, oldest first. */
-static int row_of_blocks(struct rows *r, const struct live *v, size_t n)
+static int on_lives(void *arg, const struct live *v, size_t n)
 {
-	const struct leak_opts *o = r->l->o;
-	uint64_t bytes = 0, count = 0, age_sum = 0, w;
+	uint64_t bytes = 0, count = 0, w;
+	struct rows *r = arg;
 	struct row *row;
 	int err;
 
-	row = row_new(r, v[0].site, v[0].proc_key, &err);
+	row = row_new(r, v[0].site, v[0].key.proc_key, &err);
 	if (!row)
 		return err;
 	for (size_t i = 0; i < n; i++) {
 		w = block_weight(r, &v[i]);
-		bytes += v[i].size * w;
+		bytes += v[i].b.size * w;
 		count += w;
-		age_sum += (r->now_ns - v[i].born_ns) / 1000;
 	}
 	row->bytes = bytes / r->unit;
 	row->count = (count + r->unit / 2) / r->unit;
 	row->estimated = r->sampled;
-	row->has_ages = true;
-	row->age_mean_ns = age_sum / n * 1000;
-	row->age_max_ns = r->now_ns - v[0].born_ns;
-	row->age_p50_ns = r->now_ns - v[n / 2].born_ns;
-	return o->show_allocs ? keep_blocks(row, v, n, r->now_ns) : 0;
+	lives_ages(v, n, r->now_ns, row);
+	return r->l->o->show_allocs ? lives_list(v, n, r->now_ns, row) : 0;
 }
 
 static int read_blocks(struct rows *r)
 {
-	struct collect_map map = {bpf_map__fd(r->l->bpf->maps.blocks), sizeof(struct block_key),
-				  sizeof(struct block_value)};
-	struct lives lives = {.born_before_ns = r->now_ns - r->l->o->older_ns,
-			      .stacks = r->l->stacks};
-	size_t first = 0;
-	int err = collect_each(&map, on_block, &lives);
+	struct lives_query q = {bpf_map__fd(r->l->bpf->maps.blocks), r->now_ns - r->l->o->older_ns,
+				r->l->stacks};
+	struct lives lives;
+	int err = lives_read(&q, &lives);
 
-	if (!err && lives.n)
-		qsort(lives.v, lives.n, sizeof(*lives.v), by_site_and_birth);
-	for (size_t i = 1; i <= lives.n && !err; i++) {
-		if (i < lives.n && lives.v[i].site == lives.v[first].site)
-			continue;
-		err = row_of_blocks(r, &lives.v[first], i - first);
-		first = i;
-	}
-	free(lives.v);
+	if (!err)
+		err = lives_each_site(&lives, on_lives, r);
+	lives_deinit(&lives);
 	return err;
 }
 

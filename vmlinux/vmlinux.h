@@ -79,6 +79,7 @@ struct mm_struct {
 
 /* unwind, leak; kmem: objects of known caches */
 struct task_struct {
+	void *stack;
 	pid_t pid, tgid;
 	struct mm_struct *mm;
 	struct files_struct *files;

@@ -98,6 +98,32 @@ static bool probe_vmalloc_events(void)
 	return tracepoint_id("vmalloc", "alloc_vmap_area") > 0;
 }
 
+/* The kernel has a function of its own to try it on (net/bpf/test_run.c). */
+static bool probe_fentry(void)
+{
+	static const struct bpf_insn nothing[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int id = libbpf_find_vmlinux_btf_id("bpf_fentry_test1", BPF_TRACE_FENTRY);
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FENTRY,
+		    .attach_btf_id = (uint32_t)id);
+	_cleanup_close_ int prog = -1, link = -1;
+
+	if (id > 0)
+		prog = bpf_prog_load(BPF_PROG_TYPE_TRACING, "try_fentry", "GPL", nothing,
+				     ARRAY_SIZE(nothing), &opts);
+	if (prog >= 0)
+		link = bpf_raw_tracepoint_open(NULL, prog);
+	return link >= 0;
+}
+
+/* Kernels with kprobes register perf events of this type. */
+static bool probe_kprobe(void)
+{
+	return access("/sys/bus/event_source/devices/kprobe/type", R_OK) == 0;
+}
+
 /* All of them are tried in one go. */
 static const struct uprobe_features *uprobes(void)
 {
@@ -128,33 +154,6 @@ static bool probe_multi_pid(void)
 static bool probe_session(void)
 {
 	return uprobes()->session;
-}
-
-/* Such programs load on kernels that can't attach them, so one is attached for a moment. */
-static bool probe_fentry(void)
-{
-	const struct bpf_insn nothing[] = {
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
-		{.code = BPF_JMP | BPF_EXIT},
-	};
-	int id = libbpf_find_vmlinux_btf_id("filemap_fault", BPF_TRACE_FENTRY);
-	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FENTRY,
-		    .attach_btf_id = id > 0 ? (uint32_t)id : 0);
-	_cleanup_close_ int link = -1;
-	_cleanup_close_ int prog = -1;
-
-	if (id <= 0)
-		return false;
-	prog = bpf_prog_load(BPF_PROG_TYPE_TRACING, "probe_fentry", "GPL", nothing, 2, &opts);
-	if (prog >= 0)
-		link = bpf_raw_tracepoint_open(NULL, prog);
-	return link >= 0;
-}
-
-/* Kernels with kprobes register perf events of this type. */
-static bool probe_kprobe(void)
-{
-	return access("/sys/bus/event_source/devices/kprobe/type", R_OK) == 0;
 }
 
 static const struct {
@@ -206,10 +205,10 @@ static const struct {
 	[FEATURE_CACHE_EVENTS] = {"filemap-events",
 				  "cachestat by tracepoints (v6.12, b6273b55d885)",
 				  probe_cache_events},
-	[FEATURE_FENTRY] = {"fentry", "cachestat by functions, where there are no such events",
+	[FEATURE_FENTRY] = {"fentry",
+			    "functions, for kmem's bulk frees and cachestat (v5.5, fec56f5890d9)",
 			    probe_fentry},
-	[FEATURE_KPROBE] = {"kprobe", "the same without fentry; without both: by system calls",
-			    probe_kprobe},
+	[FEATURE_KPROBE] = {"kprobe", "the same where there is no fentry", probe_kprobe},
 };
 
 /* MEMTALLY_WITHOUT="NAME,NAME": as if the kernel had not these, to test what then happens. */

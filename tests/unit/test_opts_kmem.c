@@ -68,7 +68,6 @@ static void test_rules(void **state)
 	assert_int_equal(parse("-p1", "--cgroup=/x", NULL, &o), -EINVAL);
 	assert_int_equal(parse("-s", "24", NULL, &o), -EINVAL);
 	assert_int_equal(parse("pages", "--cache=dentry", NULL, &o), -EINVAL);
-	assert_int_equal(parse("vmalloc", "--site=kfree", NULL, &o), -EINVAL);
 	assert_int_equal(parse("-a", "--by=cache", NULL, &o), -EINVAL);
 	assert_int_equal(parse("-z2", "-Z1", NULL, &o), -EINVAL);
 	assert_int_equal(parse("--folded=-", "--by=process", NULL, &o), -EINVAL);

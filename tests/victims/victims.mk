@@ -28,6 +28,7 @@ VICTIM_BINS := $(foreach v,$(VICTIM_VARIANTS),$(VICTIM_NAMES:%=$(VICTIM_DIR)/%-$
 VICTIM_BINS += $(VICTIM_DIR)/eleven-static $(VICTIM_DIR)/eleven-static-stripped \
 	$(VICTIM_DIR)/eleven-stripped $(VICTIM_DIR)/eleven-nopie $(VICTIM_DIR)/cpp-static
 VICTIM_BINS += $(addprefix $(VICTIM_DIR)/,libleak.so liboracle.so)
+VICTIM_BINS += $(VICTIM_DIR)/kmem_loops
 # musl's compiler wrapper is for this machine only.
 ifneq ($(if $(CROSS),,$(call have,musl-gcc)),)
 VICTIM_BINS += $(addprefix $(VICTIM_DIR)/,eleven-musl eleven-musl-static realloc-musl threads-musl)
@@ -96,3 +97,9 @@ $(VICTIM_DIR)/liboracle.so: $(VICTIM_SRC)/oracle.c $(VICTIM_DEPS)
 $(VICTIM_DIR)/hold32: $(VICTIM_SRC)/hold32.c $(VICTIM_DEPS)
 	$(call msg,VICTIM,$@)
 	$(Q)$(VICTIM_CC) -m32 -O1 -ffreestanding -fno-pie -no-pie -fno-stack-protector -nostdlib -static -o $@ $<
+
+# The work of a benchmark; whether it leaves something behind is a test.
+$(VICTIM_DIR)/kmem_loops: $(BUILD)/bench/kmem_loops
+	$(call msg,VICTIM,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)cp $< $@

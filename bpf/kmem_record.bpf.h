@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * kmem_record.bpf.h - what becomes of an event: a block in the tables or out of them. This
+ * header carries maps.
+ *
+ * A program is not run for an event that comes while it runs on the same CPU: one from an
+ * interrupt, or from whoever preempted it. With kmem_cfg.twice each event has two programs.
+ * The second one does what the first was kept from: it looks whether the first has left its
+ * mark of this event.
+ *
+ * Why no thread_get(): task storage allocates, and these events come from inside the
+ * allocator, in any context.
+ */
+#ifndef KMEM_RECORD_BPF_H
+#define KMEM_RECORD_BPF_H
+
+#include "kmem_filter.bpf.h"
+#include "kstack.bpf.h"
+#include "outstanding.bpf.h"
+
+#define DUPLICATE_NS 1000000
+#define MARK_ALLOC   1 /* addresses are aligned */
+
+enum kmem_turn { FIRST, SECOND };
+
+/* What the programs of this CPU work in; each takes a level of its own. */
+struct kmem_scratch {
+	__u64 mark;  /* the event that a first program saw last */
+	__u64 taken; /* levels, by bit */
+	struct kstack levels[KMEM_LEVELS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct kmem_scratch);
+} kmem_scratches SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096); /* as sites */
+	__type(key, __u64);
+	__type(value, struct kmem_origin);
+} kmem_origins SEC(".maps");
+
+static __always_inline struct kmem_scratch *scratch_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&kmem_scratches, &zero);
+}
+
+/* Whether this turn of an event has anything to do. */
+static __always_inline int turn_taken(struct kmem_scratch *sc, __u64 mark, int turn)
+{
+	if (!kmem_cfg.twice)
+		return turn == FIRST;
+	if (turn == SECOND)
+		return sc->mark != mark;
+	sc->mark = mark;
+	return 1;
+}
+
+/* ---- allocations ---- */
+
+static __always_inline void origin_put(const struct kmem_alloc *a, __u64 site)
+{
+	struct kmem_origin o = {
+		.cache = a->cache,
+		.call_site = a->call_site,
+		.gfp = a->gfp,
+		.size = a->size,
+		.order = a->order,
+	};
+
+	if (bpf_map_lookup_elem(&sites, &site))
+		return;
+	if (a->cache)
+		cache_get(a->cache);
+	o.cgroup = bpf_get_current_cgroup_id();
+	o.tgid = task_ids() >> 32;
+	o.self = o.tgid == cfg.self_tgid;
+	bpf_get_current_comm(o.comm, sizeof(o.comm));
+	bpf_map_update_elem(&kmem_origins, &site, &o, BPF_NOEXIST);
+}
+
+/* What makes two sites different besides their frames. */
+static __always_inline __u64 alloc_identity(const struct kmem_alloc *a)
+{
+	__u32 tgid = task_ids() >> 32;
+	__u64 id = hash_mix(a->cache ? a->cache : a->size, a->kind);
+
+	if (kmem_cfg.by_process)
+		return hash_mix(id, tgid);
+	return tgid == cfg.self_tgid ? ~id : id;
+}
+
+static __always_inline int is_recorded(const struct block_key *key, __u64 size)
+{
+	struct block_value *b = bpf_map_lookup_elem(&blocks, key);
+
+	return b && b->size == size && bpf_ktime_get_ns() - b->born_ns < DUPLICATE_NS;
+}
+
+/* A stack that is new, or whose record found no room yet, is walked once more for it. */
+static __always_inline void record_new_site(void *ctx, const struct kmem_alloc *a, struct kstack *k,
+					    const struct block_key *key)
+{
+	if (!k->ev.n)
+		kstack_walk(ctx, k);
+	k->ev.kind = a->kind;
+	origin_put(a, k->ev.site);
+	outstanding_add(key, (struct block_value){.size = a->size}, &k->ev);
+}
+
+static __always_inline void record(void *ctx, const struct kmem_alloc *a, struct kstack *k,
+				   const struct block_key *key)
+{
+	struct site *s;
+
+	k->ev.site = hash_mix(kstack_take(ctx, k, a->call_site, a->gfp << 8 | a->order),
+			      alloc_identity(a));
+	s = bpf_map_lookup_elem(&sites, &k->ev.site);
+	if (s && s->sent)
+		outstanding_put(key, (struct block_value){.size = a->size}, k->ev.site, s);
+	else
+		record_new_site(ctx, a, k, key);
+}
+
+/* The first level that nobody has; KMEM_LEVELS if there is none. */
+static __always_inline __u32 level_take(struct kmem_scratch *sc)
+{
+	__u32 i;
+
+	for (i = 0; i < KMEM_LEVELS; i++)
+		if (!(__sync_fetch_and_or(&sc->taken, 1ULL << i) >> i & 1))
+			break;
+	return i;
+}
+
+static __always_inline void record_at_level(void *ctx, const struct kmem_alloc *a,
+					    const struct block_key *key, struct kmem_scratch *sc)
+{
+	__u32 level = level_take(sc);
+
+	if (level >= KMEM_LEVELS) {
+		count(STAT_THREADS_FULL);
+		return;
+	}
+	record(ctx, a, &sc->levels[level], key);
+	__sync_fetch_and_and(&sc->taken, ~(1ULL << level));
+}
+
+/*
+ * kmalloc() of pages tells twice, at once, of a block; and an interrupt may have left its own
+ * mark between the two programs of an event.
+ */
+static __always_inline int is_duplicate(const struct block_key *key, __u64 size, int turn)
+{
+	if (turn == FIRST && (key->proc_key != KMEM_SLAB || size <= KMEM_KMALLOC_SLAB_MAX))
+		return 0;
+	return is_recorded(key, size);
+}
+
+static __always_inline void alloc_seen(void *ctx, struct kmem_alloc *a, int turn)
+{
+	struct block_key key = {.address = a->address, .proc_key = a->kind};
+	struct kmem_scratch *sc = scratch_get();
+	int wanted;
+
+	if (!sc || !turn_taken(sc, a->address | MARK_ALLOC, turn))
+		return;
+	wanted = alloc_wanted(a);
+	if (wanted && is_duplicate(&key, a->size, turn))
+		return;
+	if (turn == SECOND)
+		count(STAT_ALLOCS_SAVED);
+	if (wanted)
+		record_at_level(ctx, a, &key, sc);
+}
+
+/* ---- frees ---- */
+
+static __always_inline void free_saved(const struct block_key *key)
+{
+	struct block_value old;
+
+	if (!block_take(key, &old))
+		return;
+	count(STAT_FREES_SAVED);
+	site_sub(&old);
+}
+
+static __always_inline void free_seen(__u64 address, __u32 kind, int turn)
+{
+	struct block_key key = {.address = address, .proc_key = kind};
+	struct kmem_scratch *sc = kmem_cfg.twice ? scratch_get() : NULL;
+	struct block_value old;
+
+	if (kmem_cfg.twice && (!sc || !turn_taken(sc, address, turn)))
+		return;
+	if (turn == SECOND)
+		free_saved(&key);
+	else
+		outstanding_del(&key, &old);
+}
+
+#endif

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * kstack.bpf.h - kernel stacks: walked once, recognised afterwards. This header carries maps.
+ *
+ * A walk by the kernel (bpf_get_stack(), ORC tables) takes one to two microseconds, more than
+ * all else of an allocation's record. But a walk is a function of the words it reads: the
+ * program counter it is at says where on the stack the next return address lies. So where
+ * the same return addresses lie at the same places above the same call, the walk is the same.
+ * A walked stack is therefore remembered with the places of its return addresses; a later
+ * one of the same call site and system call is read as plain memory and compared. Every word
+ * that equals one of the return addresses is compared, so that it does not matter which of
+ * two equal ones the walk used. One that differs although a walk came out the same was left
+ * there by an earlier call: it is no longer compared.
+ *
+ * Places count from the program's context, those of the top of the stack from there: between
+ * the two is the random offset of a system call (39218ff4c625 "stack: Optionally randomize
+ * kernel stack offset each syscall").
+ *
+ * Not remembered, but walked each time: stacks that do not lie on the task's own pages up to
+ * the last frame (softirqs from interrupts), that are too long, or whose return addresses
+ * are not plainly there (arm64 signs them, a function tracer replaces them).
+ *
+ * What is remembered belongs to the CPU. Where programs are preemptible (v7.x) or an
+ * interrupt comes, `seq` is odd while someone writes and another afterwards.
+ */
+#ifndef KSTACK_BPF_H
+#define KSTACK_BPF_H
+
+#include "common.bpf.h"
+
+#define KSTACK_BYTES   16384 /* of a task's stack; where it is larger, its upper part is walked */
+#define KSTACK_TOP     22    /* words of the top: first return address, user's registers */
+#define KSTACK_ORIG_AX 16    /* of these, on x86-64: the system call */
+#define KSTACK_WORDS   512   /* compared, the top among them */
+#define KSTACK_PLACES  64
+#define KSTACK_BUCKETS 256 /* of stacks, per CPU */
+#define KSTACK_WAYS    4   /* stacks in one; a power of two */
+#define KSTACK_SKIP    64  /* walks of one that cannot be remembered until the next try */
+#define KSTACK_LEAVES  16  /* frames of the tracing itself, at most */
+
+/* A bound that the compiler cannot prove needless and drop; n: a power of two. */
+#define INDEX(i, n)                                                   \
+	({                                                            \
+		__u64 index_ = (i);                                   \
+		asm volatile("%0 &= %1" : "+r"(index_) : "i"((n)-1)); \
+		index_;                                               \
+	})
+
+/* A stack that was walked. */
+struct kstack_seen {
+	__u32 seq;
+	__u16 skip;
+	__u16 words; /* up to the last place; 0: cannot be remembered */
+	__u64 key;   /* call site and system call */
+	__u64 hash;  /* of its frames from call_site on */
+	__u64 whole; /* of all */
+	__u32 n, pad;
+	__u16 places[KSTACK_PLACES]; /* in kstack.words */
+	__u64 pcs[KSTACK_PLACES];
+};
+
+struct kstack_bucket {
+	__u64 words; /* the most of all ways */
+	struct kstack_seen ways[KSTACK_WAYS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KSTACK_BUCKETS);
+	__type(key, __u32);
+	__type(value, struct kstack_bucket);
+} kstacks SEC(".maps");
+
+/* What taking a stack works in. Its owner sees to it that nobody else does meanwhile. */
+struct kstack {
+	__u64 here;  /* address of the program's context, which is on the stack */
+	__u64 below; /* bytes between it and the words of the top */
+	__u64 key;
+	__u64 hash, whole;
+	__u64 call_site;
+	__u64 low, span; /* of the walk's program counters */
+	__u64 found;	 /* frames, by bit */
+	__u32 n_words;
+	__u32 n;     /* places */
+	__u32 first; /* frame of the call site */
+	__u32 hits;
+	__u16 places[KSTACK_PLACES];
+	__u64 pcs[KSTACK_PLACES];
+	__u64 words[KSTACK_WORDS]; /* the top, then those from here on */
+	struct stack_event ev;	   /* the result of a walk */
+};
+
+/* ---- walking ---- */
+
+/*
+ * Walks the stack into k->ev and returns a hash over the frames from call_site on (0, or one
+ * that is not in the stack: over all). The frames before are the allocator's and the
+ * tracing's own; they change with the number of probes on the event.
+ */
+static __always_inline __u64 kstack_walk(void *ctx, struct kstack *k)
+{
+	struct stack_event *s = &k->ev;
+	long len = bpf_get_stack(ctx, s->pcs, sizeof(s->pcs), 0);
+	__u64 n = len > 0 ? (__u64)len / sizeof(s->pcs[0]) : 0, i, h = 0, all = 0;
+
+	k->first = 0;
+	for (i = 0; i < KSTACK_LEAVES; i++) {
+		if (i < n && s->pcs[i] == k->call_site) {
+			k->first = i;
+			break;
+		}
+	}
+	for (i = 0; i < ABI_MAX_FRAMES; i++) {
+		if (i >= n)
+			break;
+		if (i >= *(volatile __u32 *)&k->first)
+			h = hash_mix(h, s->pcs[i]);
+		all = hash_mix(all, s->pcs[i]);
+	}
+	count(STAT_WALKS);
+	if (!n)
+		count(STAT_WALK_STATUS + WALK_FAULT);
+	s->status = n == 0 ? WALK_FAULT : n < ABI_MAX_FRAMES ? WALK_COMPLETE : WALK_DEPTH;
+	s->flags = 0;
+	s->n = n;
+	k->whole = all;
+	k->hash = h ? h : 1;
+	return k->hash;
+}
+
+/* ---- recognising ---- */
+
+/* Reads the top of the stack; which stacks may lie below it. NULL: none that we know. */
+static __always_inline struct kstack_bucket *kstack_bucket(struct kstack *k, __u64 hint)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+	__u64 top = (__u64)t->stack + KSTACK_BYTES - KSTACK_TOP * 8;
+	__u32 slot;
+
+	k->below = top - k->here;
+	if (k->below >= KSTACK_BYTES ||
+	    bpf_probe_read_kernel(k->words, KSTACK_TOP * 8, (void *)top))
+		return NULL;
+	k->key = hash_mix(hash_mix(k->call_site, hint), k->words[KSTACK_ORIG_AX]);
+	slot = k->key & (KSTACK_BUCKETS - 1);
+	return bpf_map_lookup_elem(&kstacks, &slot);
+}
+
+/* Reads so many words in all; 0 if there are not as many, or -EFAULT. */
+static __always_inline int kstack_read(struct kstack *k, __u64 words)
+{
+	__u64 bytes = words * 8 - KSTACK_TOP * 8;
+
+	k->n_words = 0;
+	if (words <= KSTACK_TOP || bytes > k->below || bytes > (KSTACK_WORDS - KSTACK_TOP) * 8 ||
+	    bpf_probe_read_kernel(k->words + KSTACK_TOP, bytes, (void *)k->here))
+		return 0;
+	k->n_words = words;
+	return 1;
+}
+
+/* The hash of the stack as it was walked once, or 0. */
+static __always_inline __u64 kstack_known(struct kstack *k, struct kstack_seen *seen)
+{
+	volatile __u32 *seq = &seen->seq;
+	__u32 before = *seq, i;
+	__u64 hash;
+
+	if (before & 1 || seen->key != k->key || !seen->words || seen->words > k->n_words)
+		return 0;
+	for (i = 0; i < KSTACK_PLACES && i < seen->n; i++)
+		if (k->words[INDEX(seen->places[i], KSTACK_WORDS)] != seen->pcs[i])
+			return 0;
+	hash = seen->hash;
+	asm volatile("" ::: "memory");
+	return *seq == before ? hash : 0;
+}
+
+/* The same for any stack of the bucket. */
+static __always_inline __u64 kstack_find(struct kstack *k, struct kstack_bucket *b)
+{
+	__u64 hash, words = b->words;
+	__u32 i;
+
+	/* The deepest of them may be longer than this one is. */
+	if (!kstack_read(k, words))
+		kstack_read(k, k->below / 8 + KSTACK_TOP);
+	for (i = 0; i < KSTACK_WAYS; i++) {
+		hash = kstack_known(k, &b->ways[i]);
+		if (hash)
+			return hash;
+	}
+	return 0;
+}
+
+/* ---- remembering ---- */
+
+/* Notes which frames have this return address; 0 if none has. */
+static __always_inline int kstack_note(struct kstack *k, __u64 pc)
+{
+	__u32 f;
+
+	/* Into the map: a sum in a register is a state of its own for the verifier. */
+	k->hits = 0;
+	for (f = 0; f < KSTACK_PLACES && f < k->ev.n; f++) {
+		if (k->ev.pcs[f] != pc)
+			continue;
+		k->found |= 1ULL << f;
+		k->hits = 1;
+	}
+	return k->hits;
+}
+
+static __always_inline void kstack_add(struct kstack *k, __u32 place, __u64 pc)
+{
+	k->places[INDEX(k->n, KSTACK_PLACES)] = place;
+	k->pcs[INDEX(k->n, KSTACK_PLACES)] = pc;
+	k->n++;
+}
+
+static long kstack_word(__u32 i, struct kstack **arg)
+{
+	struct kstack *k = *arg;
+	__u64 v;
+
+	if (i >= k->n_words || k->n >= KSTACK_PLACES)
+		return 1;
+	v = k->words[INDEX(i, KSTACK_WORDS)];
+	if (v - k->low <= k->span && kstack_note(k, v))
+		kstack_add(k, i, v);
+	return 0;
+}
+
+/* All frames have a place but those of the program itself, which are below its context. */
+static __always_inline int kstack_covered(const struct kstack *k)
+{
+	__u64 missing = ~k->found & ((1ULL << (k->ev.n & 63)) - 1);
+
+	/* No bits, and then all. */
+	return k->n && k->n < KSTACK_PLACES && (missing & (missing + 1)) == 0;
+}
+
+/* Reads the stack up to its end, or as much as has room. */
+static __always_inline int kstack_read_all(struct kstack *k)
+{
+	__u64 words = k->below / 8 + KSTACK_TOP;
+
+	return kstack_read(k, words < KSTACK_WORDS ? words : KSTACK_WORDS);
+}
+
+/* Finds where the walk's return addresses are; 1 if they are. */
+static __always_inline int kstack_places(struct kstack *k)
+{
+	__u64 high = 0, f;
+
+	if (!k->ev.n || k->ev.n >= KSTACK_PLACES || !kstack_read_all(k))
+		return 0;
+	k->low = k->ev.pcs[0];
+	for (f = 0; f < KSTACK_PLACES && f < k->ev.n; f++) {
+		k->low = k->ev.pcs[f] < k->low ? k->ev.pcs[f] : k->low;
+		high = k->ev.pcs[f] > high ? k->ev.pcs[f] : high;
+	}
+	k->span = high - k->low;
+	k->found = k->n = 0;
+	bpf_loop(KSTACK_WORDS, kstack_word, &k, 0);
+	return kstack_covered(k);
+}
+
+struct kstack_keeping {
+	struct kstack *k;
+	struct kstack_seen *seen;
+};
+
+static long kstack_keep_one(__u32 i, struct kstack_keeping *arg)
+{
+	struct kstack *k = arg->k;
+	__u32 place;
+	__u64 pc;
+
+	if (i >= KSTACK_PLACES || i >= arg->seen->n)
+		return 1;
+	place = arg->seen->places[INDEX(i, KSTACK_PLACES)];
+	pc = arg->seen->pcs[INDEX(i, KSTACK_PLACES)];
+	if (place < k->n_words && k->words[INDEX(place, KSTACK_WORDS)] == pc && kstack_note(k, pc))
+		kstack_add(k, place, pc);
+	return 0;
+}
+
+/* Of the places of the same walk before, those that hold what they held; 1 if that is enough. */
+static __always_inline int kstack_keep(struct kstack *k, struct kstack_seen *seen)
+{
+	struct kstack_keeping arg = {k, seen};
+
+	if (!kstack_read_all(k))
+		return 0;
+	k->found = k->n = 0;
+	bpf_loop(KSTACK_PLACES, kstack_keep_one, &arg, 0);
+	return kstack_covered(k);
+}
+
+static __always_inline void kstack_fill(struct kstack *k, struct kstack_seen *seen, int known)
+{
+	__u32 last;
+
+	seen->key = k->key;
+	seen->hash = k->hash;
+	seen->whole = k->whole;
+	seen->skip = KSTACK_SKIP;
+	seen->words = 0;
+	if (!known)
+		return;
+	last = k->places[INDEX(k->n - 1, KSTACK_PLACES)];
+	seen->n = k->n;
+	seen->words = last < KSTACK_TOP ? KSTACK_TOP + 1 : last + 1;
+	__builtin_memcpy(seen->places, k->places, sizeof(seen->places));
+	__builtin_memcpy(seen->pcs, k->pcs, sizeof(seen->pcs));
+}
+
+/* Whether this is the stack that was walked, recognised or not. */
+static __always_inline int kstack_is(const struct kstack *k, const struct kstack_seen *seen)
+{
+	return seen->key == k->key && seen->whole == k->whole;
+}
+
+/* Where the walk came out as before, what differs now is none of its places. */
+static __always_inline void kstack_learn(struct kstack *k, struct kstack_seen *seen)
+{
+	int known = kstack_is(k, seen) && seen->words && kstack_keep(k, seen);
+
+	if (!known)
+		known = kstack_places(k);
+	if (seen->seq & 1)
+		return;
+	seen->seq++;
+	asm volatile("" ::: "memory");
+	kstack_fill(k, seen, known);
+	asm volatile("" ::: "memory");
+	seen->seq++;
+}
+
+/* One that could not be remembered is not tried again at once. */
+static __always_inline int kstack_skipped(const struct kstack *k, struct kstack_seen *seen)
+{
+	if (seen->words || !kstack_is(k, seen) || !seen->skip)
+		return 0;
+	seen->skip--;
+	return 1;
+}
+
+/* Where in a bucket a walked stack belongs: in its own place, else in any. */
+static __always_inline struct kstack_seen *kstack_way(const struct kstack *k,
+						      struct kstack_bucket *b)
+{
+	__u32 i;
+
+	for (i = 0; i < KSTACK_WAYS; i++)
+		if (kstack_is(k, &b->ways[i]))
+			return &b->ways[i];
+	return &b->ways[INDEX(bpf_get_prandom_u32(), KSTACK_WAYS)];
+}
+
+/*
+ * The hash of the running stack's frames from call_site on; `hint` may tell apart what the
+ * call site does not. k->ev.n is 0 if the stack was recognised: whoever needs the frames
+ * then calls kstack_walk().
+ */
+static __always_inline __u64 kstack_take(void *ctx, struct kstack *k, __u64 call_site, __u64 hint)
+{
+	struct kstack_bucket *b;
+	struct kstack_seen *seen;
+	__u64 hash;
+
+	*(volatile __u64 *)&k->here = (__u64)ctx; /* read back, it is a number */
+	k->call_site = call_site;
+	k->ev.n = 0;
+	b = kstack_bucket(k, hint);
+	hash = b ? kstack_find(k, b) : 0;
+	if (hash)
+		return hash;
+	hash = kstack_walk(ctx, k);
+	if (!b)
+		return hash;
+	seen = kstack_way(k, b);
+	if (!kstack_skipped(k, seen))
+		kstack_learn(k, seen);
+	if (b->words < seen->words)
+		b->words = seen->words;
+	return hash;
+}
+
+#endif

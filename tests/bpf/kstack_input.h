@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef KSTACK_INPUT_H
+#define KSTACK_INPUT_H
+
+#include <linux/types.h>
+
+struct kstack_totals {
+	__u64 walked, recognised, wrong;
+};
+
+#endif
