@@ -98,9 +98,9 @@ struct vm_area_struct___refcnt {
 } VMA_TYPE;
 
 /*
- * The mapping that a thread's last fault was in. The next one mostly is there too, which
- * one read of it shows: it still belongs to the process (a reference count of 0 says that
- * it does not; without one there is no cache) and covers the address.
+ * The mapping that an earlier fault was in. The next one mostly is there too, which one
+ * read of it shows: it still belongs to the process (a reference count of 0 says that it
+ * does not; without one there is no cache) and covers the address.
  */
 struct vma_cache {
 	__u64 vma, file;
@@ -192,30 +192,37 @@ static __always_inline struct mm_struct___vma *vma_mm(void)
 		       : BPF_CORE_READ((struct task_struct___vma *)bpf_get_current_task(), mm);
 }
 
-/* Up to vm_file, the last one of those used. */
-#define VMA_BYTES 128
+/* Up to vm_file, the last one of those that every kernel has, and vm_refcnt if it can be. */
+#define VMA_BYTES     128
+#define VMA_BYTES_REF 136
 
 /* A field of the copied vm_area_struct. */
-#define VMA_FIELD(s, field)                                                          \
-	((s)->copy[(bpf_core_field_offset(struct vm_area_struct___vma, field) / 8) & \
-		   (VMA_COPY - 1)])
+#define VMA_WORD(s, offset) ((s)->copy[((offset) / 8) & (VMA_COPY - 1)])
+#define VMA_FIELD(s, field) VMA_WORD(s, bpf_core_field_offset(struct vm_area_struct___vma, field))
+#define VMA_HAS_REF	    bpf_core_field_exists(struct vm_area_struct___refcnt, vm_refcnt)
+#define VMA_REF_OFFSET	    bpf_core_field_offset(struct vm_area_struct___refcnt, vm_refcnt)
 
 /* Copies what may be a mapping and checks that it is one of mm around address. */
 static __always_inline int vma_copy(struct vma_scratch *s, __u64 vma, __u64 mm, __u64 address)
 {
-	if (bpf_probe_read_kernel(s->copy, VMA_BYTES, (void *)vma))
+	__u32 len = VMA_HAS_REF && VMA_REF_OFFSET < VMA_BYTES_REF ? VMA_BYTES_REF : VMA_BYTES;
+
+	if (bpf_probe_read_kernel(s->copy, len, (void *)vma))
 		return 0;
 	return VMA_FIELD(s, vm_mm) == mm && VMA_FIELD(s, vm_start) <= address &&
 	       address < VMA_FIELD(s, vm_end);
 }
 
-static __always_inline int vma_attached(__u64 vma)
+/* Whether the copied mapping was part of its process. */
+static __always_inline int vma_attached(const struct vma_scratch *s, __u64 vma)
 {
 	__u32 refs = 0;
 
-	if (!bpf_core_field_exists(struct vm_area_struct___refcnt, vm_refcnt))
+	if (!VMA_HAS_REF)
 		return 0;
-	vma += bpf_core_field_offset(struct vm_area_struct___refcnt, vm_refcnt);
+	if (VMA_REF_OFFSET < VMA_BYTES_REF)
+		return (__u32)VMA_WORD(s, VMA_REF_OFFSET) != 0;
+	vma += VMA_REF_OFFSET;
 	return !bpf_probe_read_kernel(&refs, sizeof(refs), (void *)vma) && refs;
 }
 
@@ -316,7 +323,7 @@ static __always_inline int vma_find(const struct vma_query *q, struct fault_vma 
 	return 1;
 }
 
-/* The same for a thread that keeps where it was. */
+/* The same for whoever keeps where it was. */
 static __always_inline int vma_find_cached(const struct vma_query *q, struct vma_cache *c,
 					   struct fault_vma *ret)
 {
@@ -327,7 +334,7 @@ static __always_inline int vma_find_cached(const struct vma_query *q, struct vma
 
 	if (!mm || !s)
 		return 0;
-	if (!c->vma || !vma_copy(s, c->vma, (__u64)mm, q->address) || !vma_attached(c->vma)) {
+	if (!c->vma || !vma_copy(s, c->vma, (__u64)mm, q->address) || !vma_attached(s, c->vma)) {
 		c->vma = vma_locate(s, mm, q->address);
 		c->file = 0;
 	}

@@ -16,6 +16,7 @@
 #include "faults.skel.h"
 #include "lib/log.h"
 #include "trace/attach.h"
+#include "trace/features.h"
 
 static bool wants_stacks(const struct faults *f)
 {
@@ -175,7 +176,8 @@ static int print_start(struct faults *f)
 	}
 	s.kernel = uname(&u) ? "" : u.release;
 	s.skipped = no_codes;
-	s.n_skipped = f->o->detail == FAULTS_DETAIL_FULL && !f->o->bad && !f->has_error_code;
+	s.n_skipped = f->o->detail == FAULTS_DETAIL_FULL && !f->o->bad &&
+		      !feature_has(FEATURE_EXCEPTIONS);
 	return view_start(f->view, &s);
 }
 
@@ -261,6 +263,7 @@ static void close_rooms(struct faults *f)
 	faults_files_free(f->files);
 	faults_bads_free(f->bads);
 	faults_check_free(f->check);
+	faults_cells_free(f->cells);
 	tracer_free(f->tracer);
 	free(f->previous);
 	if (f->run_time_fd >= 0)

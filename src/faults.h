@@ -18,6 +18,7 @@
 #include "view/view.h"
 
 struct faults_bpf;
+struct faults_cells;
 struct faults_files;
 struct faults_bads;
 struct faults_check;
@@ -39,10 +40,10 @@ struct faults {
 	size_t n_previous;
 	struct bpf_link **links;
 	size_t n_links, cap_links;
-	int cells_fd, procs_fd, blocks_fd, sites_fd, stats_fd, fault_stats_fd;
+	struct faults_cells *cells; /* NULL with --rss */
+	int procs_fd, sites_fd, stats_fd, fault_stats_fd;
 	int run_time_fd; /* holds the kernel's run time statistics on; -1 */
-	bool has_error_code;
-	bool every; /* the whole machine */
+	bool every;	 /* the whole machine */
 	uint64_t map_bytes, ticks, last_tick_ns, end_ns;
 	uint64_t now_ns; /* wall clock of this tick */
 	bool incomplete;
@@ -57,6 +58,19 @@ void faults_select(struct faults *f);
 /* After load. 0 or -errno. */
 int faults_attach(struct faults *f);
 void faults_detach(struct faults *f);
+
+/* ---- the table of cells ---- */
+
+struct faults_cells_maps {
+	int cells_fd, index_fd, free_fd;
+};
+
+/* n: places, of which one is the catch-all cell. 0 or -errno. The maps stay the caller's. */
+int faults_cells_new(const struct faults_cells_maps *maps, uint32_t n, struct faults_cells **ret);
+void faults_cells_free(struct faults_cells *c);
+/* Calls fn with every cell in use, which may change meanwhile, until it returns not 0: that. */
+int faults_cells_each(const struct faults_cells *c,
+		      int (*fn)(const struct fault_cell *cell, void *arg), void *arg);
 
 /* ---- names of files ---- */
 

@@ -116,12 +116,10 @@ static int on_proc(const void *key, const void *value, void *arg)
 	return 0;
 }
 
-static int on_cell(const void *key, const void *value, void *arg)
+static int on_cell(const struct fault_cell *c, void *arg)
 {
-	const struct fault_cell *c = value;
 	struct sums *s = arg;
 
-	(void)key;
 	s->traced.minor += c->minor;
 	s->traced.major += c->major;
 	return 0;
@@ -130,12 +128,11 @@ static int on_cell(const void *key, const void *value, void *arg)
 static int sums_read(struct faults *f, struct sums *s)
 {
 	struct collect_map procs = {f->procs_fd, sizeof(uint64_t), sizeof(struct fault_proc)};
-	struct collect_map cells = {f->cells_fd, sizeof(uint64_t), sizeof(struct fault_cell)};
 	struct processes *all = tracer_processes(f->tracer);
 	int err = collect_each(&procs, on_proc, s);
 
 	if (!err)
-		err = collect_each(&cells, on_cell, s);
+		err = faults_cells_each(f->cells, on_cell, s);
 	for (size_t i = 0; i < processes_count(all) && !err; i++) {
 		const struct process *p = processes_at(all, i);
 		struct counters now;

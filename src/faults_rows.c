@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "faults.h"
-#include "trace/collect.h"
 
 /* ---- cells ---- */
 
@@ -16,18 +15,14 @@ struct cells {
 	size_t n, cap;
 };
 
-static int on_cell(const void *key, const void *value, void *arg)
+static int on_cell(const struct fault_cell *cell, void *arg)
 {
 	struct cells *c = arg;
 	int err = array_reserve(&c->v, &c->cap, c->n + 1, sizeof(*c->v));
 
-	if (err)
-		return err;
-	(void)key;
-	memcpy(&c->v[c->n].v, value, sizeof(struct fault_cell));
-	c->v[c->n].key = c->v[c->n].v.key;
-	c->n++;
-	return 0;
+	if (!err)
+		c->v[c->n++] = (struct faults_cell){cell->key, *cell};
+	return err;
 }
 
 static int by_key(const void *a, const void *b)
@@ -117,8 +112,7 @@ static int cells_difference(struct faults *f, struct cells *c)
 
 static int cells_read(struct faults *f, struct cells *ret)
 {
-	struct collect_map map = {f->cells_fd, sizeof(uint64_t), sizeof(struct fault_cell)};
-	int err = collect_each(&map, on_cell, ret);
+	int err = faults_cells_each(f->cells, on_cell, ret);
 
 	if (err)
 		return err;

@@ -35,6 +35,11 @@ static bool probe_find_vma(void)
 	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_find_vma, NULL) == 1;
 }
 
+static bool probe_exceptions(void)
+{
+	return tracepoint_id("exceptions", "page_fault_user") > 0;
+}
+
 static bool probe_tracepoints(void)
 {
 	return tracepoint_id("sched", "sched_process_exec") > 0;
@@ -100,6 +105,9 @@ static const struct {
 	[FEATURE_FIND_VMA] = {"find-vma",
 			      "whole stacks at once after exec and dlopen (v5.17, 7c7e3d31e785)",
 			      probe_find_vma},
+	[FEATURE_EXCEPTIONS] = {"exceptions",
+				"error codes of page faults: exact causes, at less cost",
+				probe_exceptions},
 };
 
 /* MEMTALLY_WITHOUT="NAME,NAME": as if the kernel had not these, to test what then happens. */
