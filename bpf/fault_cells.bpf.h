@@ -6,7 +6,7 @@
 #ifndef FAULT_CELLS_BPF_H
 #define FAULT_CELLS_BPF_H
 
-#include "fault_state.bpf.h"
+#include "fault_stack.bpf.h"
 #include "outstanding.bpf.h"
 #include "vma.bpf.h"
 
@@ -34,18 +34,6 @@ struct {
 	__uint(max_entries, 1);
 	__type(value, __u32);
 } fault_free SEC(".maps");
-
-#define FAULT_KIND 0
-
-static __always_inline __u64 fault_stack(struct fault_scratch *s, __u64 proc_key)
-{
-	__u32 tgid = proc_key;
-	struct unwind_slice *slice =
-		unwind_cfg.mode == UNWIND_DWARF ? bpf_map_lookup_elem(&slices, &tgid) : NULL;
-
-	walk_start_regs(&s->walk, &s->regs, slice);
-	return stack_walk(&s->walk, &s->stack, proc_key, FAULT_KIND);
-}
 
 /* ---- cells ---- */
 
@@ -154,11 +142,13 @@ static __always_inline void cell_send(struct fault_cell *c, const struct fault *
 				      struct fault_scratch *s, __u64 proc_key)
 {
 	if (fault_cfg.by_stack && !(c->sent & FAULT_SENT_STACK)) {
-		if (stack_send(&s->stack, EVENT_STACK, proc_key))
+		if (!s->stack_known && stack_send(&s->stack, EVENT_STACK, proc_key))
 			count(STAT_STACK_RETRY);
 		else
 			c->sent |= FAULT_SENT_STACK;
 	}
+	if (fault_cfg.by_stack && c->id && (c->sent & FAULT_SENT_STACK))
+		fault_stack_keep(s, proc_key);
 	if (s->vma.ino && !(c->sent & FAULT_SENT_FILE) && file_send(f->address, s, proc_key))
 		c->sent |= FAULT_SENT_FILE;
 }
@@ -285,6 +275,8 @@ static __always_inline void fault_rss_add(const struct fault *f, struct fault_th
 	fault_stack(s, proc_key);
 	site = site_get(&s->stack, proc_key);
 	b.site = s->stack.site;
+	if (site && site->sent && b.site != CATCH_ALL_SITE)
+		fault_stack_keep(s, proc_key);
 	if (site && block_put(&key, &b))
 		site_add(site, &b);
 }
@@ -372,7 +364,7 @@ static __always_inline void fault_bad(const struct signal_record *ctx, struct fa
 	}
 	bpf_get_current_comm(e->comm, sizeof(e->comm));
 	e->stack = fault_stack(s, proc_key);
-	if (stack_send(&s->stack, EVENT_STACK, proc_key)) {
+	if (!s->stack_known && stack_send(&s->stack, EVENT_STACK, proc_key)) {
 		fault_count(FAULT_STAT_BAD_LOST);
 		return;
 	}

@@ -54,6 +54,16 @@ static __always_inline void fault_count(__u32 id)
 #define FAULT_NEAR 64 /* a power of two */
 #define VMA_NEAR   4  /* a power of two */
 
+#define FAULT_MEMOS 8 /* a power of two */
+
+/* A walk that was made, see fault_stack.bpf.h. */
+struct fault_memo {
+	__u64 proc_key, site;
+	struct walk_regs regs;
+	__u32 n, pad; /* notes */
+	struct walk_note notes[WALK_NOTES];
+};
+
 /* Where a cell was last found. Believed if the cell there still has this id. */
 struct fault_near {
 	__u64 id;
@@ -68,6 +78,7 @@ struct fault_scratch {
 	__u32 pad;
 	__u64 id;	       /* of the cell */
 	struct walk_regs regs; /* the user registers */
+	__u64 stack_known;     /* see fault_stack() */
 	struct fault_vma vma;
 	struct fault_near near[FAULT_NEAR];
 	struct vma_cache mappings[VMA_NEAR];
@@ -75,6 +86,7 @@ struct fault_scratch {
 	struct fault_bad_event bad;
 	struct stack_event stack;
 	struct walk walk;
+	struct fault_memo memos[FAULT_MEMOS];
 };
 
 struct {

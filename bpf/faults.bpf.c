@@ -19,12 +19,14 @@
 /* No look-up under mmap_lock here: stacks end at a mapping that is not known yet. */
 #define UNWIND_NO_FIND_VMA
 #define WALK_WINDOW 1024 /* of user stack read at once, into the CPU's scratch */
+#define WALK_NOTES  32
 #include "common.bpf.h"
 #include "procs.bpf.h"
 #include "vma.bpf.h"
 #include "fault_state.bpf.h"
 #include "fault_regs.bpf.h"
 #include "fault_cause.bpf.h"
+#include "fault_stack.bpf.h"
 #include "fault_cells.bpf.h"
 
 #define SIGBUS	    7
