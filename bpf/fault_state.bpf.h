@@ -146,7 +146,8 @@ struct fault_thread {
 	__u64 address, start_ns, error;
 	__u64 pfn, first_pfn; /* allocated since START: the largest, the first */
 	__u32 pages, order;
-	__u8 open, has_error, pad[6];
+	__u8 open, has_error, counted, pad[5];
+	__u64 minor, major; /* with `counted`: the task's counters when its last fault ended */
 };
 
 struct {
@@ -223,6 +224,40 @@ static __always_inline void fault_failed(__u64 proc_key)
 	fault_count(FAULT_STAT_FAILED);
 	if (p)
 		__sync_fetch_and_add(&p->failed, 1);
+}
+
+/*
+ * The task's own counters have grown by one more than by the faults that had an event? Those
+ * the kernel took for it meanwhile: MAP_POPULATE, mlock, process_vm_writev, direct I/O.
+ */
+static __always_inline void fault_note_taken(struct fault_thread *t, __u64 proc_key, __u64 minor,
+					     __u64 major)
+{
+	struct task_struct___faults *task;
+	struct fault_proc *p;
+	__u64 now_minor, now_major;
+
+	if (cfg.task_storage) {
+		task = (void *)bpf_get_current_task_btf();
+		now_minor = task->min_flt;
+		now_major = task->maj_flt;
+	} else {
+		task = (void *)bpf_get_current_task();
+		now_minor = BPF_CORE_READ(task, min_flt);
+		now_major = BPF_CORE_READ(task, maj_flt);
+	}
+	minor = now_minor - t->minor - minor;
+	major = now_major - t->major - major;
+	if (t->counted && (minor || major)) {
+		p = fault_proc_get(proc_key);
+		if (p) {
+			__sync_fetch_and_add(&p->taken_minor, minor);
+			__sync_fetch_and_add(&p->taken_major, major);
+		}
+	}
+	t->minor = now_minor;
+	t->major = now_major;
+	t->counted = 1;
 }
 
 /* One fault, as its END sees it. */

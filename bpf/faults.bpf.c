@@ -56,6 +56,8 @@ static __always_inline int on_start(const struct fault_begin *b)
 		return 0;
 	if (t->open)
 		fault_failed(proc_key);
+	if (fault_cfg.taken && !t->counted)
+		fault_note_taken(t, proc_key, 0, 0);
 	t->has_error = b->has_error;
 	t->error = b->error;
 	t->address = b->address;
@@ -156,6 +158,8 @@ static __always_inline int on_end(void *ctx, int major)
 	if (fault_cfg.timed) {
 		t = fault_thread_find();
 		end_fill(&f, t);
+		if (t && fault_cfg.taken)
+			fault_note_taken(t, proc_key, !major, major);
 	}
 	if (fault_cfg.classify || fault_cfg.by_stack || fault_cfg.rss)
 		fault_regs(ctx, &s->regs);
@@ -257,6 +261,8 @@ int fault_exit(void *ctx)
 		t->open = 0;
 		fault_failed(proc_key);
 	}
+	if (t && fault_cfg.taken)
+		fault_note_taken(t, proc_key, 0, 0);
 	__sync_fetch_and_add(&p->exit_minor, BPF_CORE_READ(task, min_flt));
 	__sync_fetch_and_add(&p->exit_major, BPF_CORE_READ(task, maj_flt));
 	return 0;

@@ -254,15 +254,18 @@ struct vma_query {
 #define STACK_REACH   65536
 #define STACK_CONTROL 4096
 
+/* Only in a mapping that the stack pointer is in. */
 static __always_inline int vma_is_thread_stack(const struct vma_query *q, const struct fault_vma *v)
 {
-	struct task_struct___vma *task = (void *)bpf_get_current_task();
+	struct task_struct___vma *task;
 	__u64 top = 0;
 
 	if (q->sp < v->start || q->sp >= v->end || q->address + STACK_REACH < q->sp)
 		return 0;
-	if (bpf_core_field_exists(struct thread_struct___vma, fsbase))
+	if (bpf_core_field_exists(struct thread_struct___vma, fsbase)) {
+		task = (void *)bpf_get_current_task();
 		top = BPF_CORE_READ(task, thread.fsbase);
+	}
 	return top < q->sp || top >= v->end || q->address < top + STACK_CONTROL;
 }
 
@@ -278,9 +281,7 @@ static __always_inline __u32 vma_anon_kind(struct vma_scratch *s, struct mm_stru
 		return FAULT_MAP_STACK;
 	if (VMA_FIELD(s, vm_ops))
 		return FAULT_MAP_VDSO;
-	return v->start <= q->sp && q->sp < v->end && q->address + STACK_REACH >= q->sp
-		       ? FAULT_MAP_THREAD_STACK
-		       : FAULT_MAP_ANON;
+	return vma_is_thread_stack(q, v) ? FAULT_MAP_THREAD_STACK : FAULT_MAP_ANON;
 }
 
 /* The mapping around an address, as a checked copy in s; its address, or 0. */

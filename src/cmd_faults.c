@@ -76,9 +76,11 @@ static int on_process(void *arg, struct process *p)
 {
 	struct faults *f = arg;
 
-	if (p->ended)
-		symbolizer_forget(f->sym, p->pid);
-	return 0;
+	if (!p->ended)
+		return 0;
+	symbolizer_forget(f->sym, p->pid);
+	f->purge_wanted = true;
+	return f->bpf && f->last_tick_ns ? faults_purge(f) : 0; /* may free *p */
 }
 
 static int on_event(void *arg, const struct event *ev, size_t len)
@@ -144,7 +146,8 @@ static int on_tick(void *arg, bool last)
 			err = print_losses(f);
 	}
 	f->ticks++;
-	return err;
+	f->purged_ns = 0; /* what was reported now may go */
+	return err || last ? err : faults_purge(f);
 }
 
 static int print_start(struct faults *f)
@@ -266,6 +269,7 @@ static void close_rooms(struct faults *f)
 	faults_cells_free(f->cells);
 	tracer_free(f->tracer);
 	free(f->previous);
+	free(f->gone.v);
 	if (f->run_time_fd >= 0)
 		close(f->run_time_fd);
 }

@@ -23,6 +23,16 @@ struct faults_files;
 struct faults_bads;
 struct faults_check;
 
+/* What processes that have ended leave; see faults_purge.c. */
+struct faults_gone {
+	struct fault_cell *v; /* to be in the report at the end */
+	size_t n, cap;
+	struct fault_cell rest;	 /* of those that found no room in it */
+	uint64_t dropped;	 /* faults in rest */
+	uint64_t minor, major;	 /* of all cells that were taken */
+	struct fault_proc procs; /* sums */
+};
+
 struct faults {
 	const struct faults_opts *o;
 	unsigned int by;
@@ -47,6 +57,9 @@ struct faults {
 	uint64_t map_bytes, ticks, last_tick_ns, end_ns;
 	uint64_t now_ns; /* wall clock of this tick */
 	bool incomplete;
+	struct faults_gone gone;
+	bool purge_wanted;
+	uint64_t purged_ns;
 };
 
 /* ---- load and attach ---- */
@@ -71,6 +84,17 @@ void faults_cells_free(struct faults_cells *c);
 /* Calls fn with every cell in use, which may change meanwhile, until it returns not 0: that. */
 int faults_cells_each(const struct faults_cells *c,
 		      int (*fn)(const struct fault_cell *cell, void *arg), void *arg);
+
+/* Takes a cell out: 0, -ENOENT or another -errno. Of an ended process only. */
+int faults_cells_take(struct faults_cells *c, uint64_t id, struct fault_cell *ret);
+
+/* ---- processes that have ended ---- */
+
+/* Makes room, once a second at most. 0 or -errno. May free processes. */
+int faults_purge(struct faults *f);
+/* Whether the last report had all of a cell. */
+bool faults_reported(const struct faults *f, const struct fault_cell *c);
+void faults_proc_sum(struct fault_proc *to, const struct fault_proc *add);
 
 /* ---- names of files ---- */
 
@@ -129,6 +153,8 @@ struct faults_bads *faults_bads_new(void);
 void faults_bads_free(struct faults_bads *b);
 /* Rows that found no room. */
 uint64_t faults_bads_dropped(const struct faults_bads *b);
+/* Keeps the processes that the report names. */
+void faults_bads_hold(struct faults *f);
 /* An EVENT_FAULT_BAD: 0 or -ENOMEM. */
 int faults_bads_add(struct faults *f, const struct fault_bad_event *e);
 

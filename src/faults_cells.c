@@ -5,6 +5,7 @@
  */
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "faults.h"
@@ -88,4 +89,23 @@ int faults_cells_each(const struct faults_cells *c,
 	struct visit v = {c, fn, arg};
 
 	return collect_each(&index, on_place, &v);
+}
+
+/*
+ * Who adds to a cell while it is taken is a thread of an ended process: there is none.
+ * A CPU that remembers the place sees that it has another id by now.
+ */
+int faults_cells_take(struct faults_cells *c, uint64_t id, struct fault_cell *ret)
+{
+	struct fault_cell *cell;
+	uint32_t place;
+
+	if (bpf_map_lookup_elem(c->index_fd, &id, &place) || !place)
+		return -ENOENT;
+	cell = &c->v[place];
+	bpf_map_delete_elem(c->index_fd, &id);
+	__atomic_store_n(&cell->id, 0, __ATOMIC_SEQ_CST);
+	*ret = *cell;
+	memset(cell, 0, sizeof(*cell));
+	return put_free(c, place);
 }

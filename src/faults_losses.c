@@ -113,6 +113,7 @@ int faults_losses_read(struct faults *f, struct loss **ret, size_t *ret_n)
 		losses[i] = rows[i].loss;
 		losses[i].count = rows[i].of_faults ? own[rows[i].stat] : stats[rows[i].stat];
 	}
+	losses[0].count += f->gone.dropped;
 	losses[1].count += faults_bads_dropped(f->bads);
 	programs_read(f, &misses, &run_ns);
 	losses[n++] = (struct loss){"probes_missed", misses,
@@ -150,7 +151,7 @@ void faults_activity(struct faults *f, uint64_t *ret_events, uint64_t *ret_run_n
 	struct collect_map sites = {f->sites_fd, sizeof(uint64_t), sizeof(struct site)};
 	uint64_t misses;
 
-	*ret_events = 0;
+	*ret_events = f->gone.minor + f->gone.major;
 	if (f->o->rss)
 		collect_each(&sites, on_site, ret_events);
 	else

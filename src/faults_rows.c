@@ -110,10 +110,24 @@ static int cells_difference(struct faults *f, struct cells *c)
 	return err;
 }
 
+bool faults_reported(const struct faults *f, const struct fault_cell *c)
+{
+	const struct faults_cell key = {.key = c->key};
+	const struct faults_cell *was =
+		f->n_previous ? bsearch(&key, f->previous, f->n_previous, sizeof(key), by_key)
+			      : NULL;
+
+	return was && was->v.minor == c->minor && was->v.major == c->major;
+}
+
 static int cells_read(struct faults *f, struct cells *ret)
 {
 	int err = faults_cells_each(f->cells, on_cell, ret);
 
+	for (size_t i = 0; i < f->gone.n && !err; i++)
+		err = on_cell(&f->gone.v[i], ret);
+	if (!err && f->gone.dropped)
+		err = on_cell(&f->gone.rest, ret);
 	if (err)
 		return err;
 	if (ret->n)
