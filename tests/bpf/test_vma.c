@@ -17,8 +17,9 @@
 #include <unistd.h>
 
 #include "lib/maps.h"
-#include "vma.skel.h"
 #include "vma_input.h"
+
+#include "vma.skel.h" /* needs the types above */
 
 #define PAGE 4096UL
 #define MANY 3000 /* mappings: three levels of nodes */

@@ -7,7 +7,7 @@
 struct vma_input input;
 struct vma_output output;
 
-struct vma_cache near;
+_Static_assert(sizeof(struct vma_cache) == sizeof(output.near), "near");
 
 static __always_inline void output_fill(int found, const struct fault_vma *v)
 {
@@ -30,10 +30,11 @@ SEC("raw_tp/test")
 int run_find_cached(void *ctx)
 {
 	struct vma_query q = {input.address, input.sp};
-	struct vma_cache c = near;
+	struct vma_cache c;
 	struct fault_vma v = {};
 
+	__builtin_memcpy(&c, output.near, sizeof(c));
 	output_fill(vma_find_cached(&q, &c, &v), &v);
-	near = c;
+	__builtin_memcpy(output.near, &c, sizeof(c));
 	return 0;
 }

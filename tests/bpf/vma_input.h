@@ -12,6 +12,7 @@ struct vma_output {
 	struct fault_vma vma;
 	__u64 low, high; /* around the address, as vma_bounds() has them */
 	__u32 found, pad;
+	__u64 near[4]; /* struct vma_cache, kept from run to run */
 };
 
 #endif
