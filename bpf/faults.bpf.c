@@ -54,9 +54,9 @@ static __always_inline int on_start(const struct fault_begin *b)
 	t = fault_thread_get();
 	if (!t)
 		return 0;
-	if (t->open)
+	if (t->open && fault_cfg.both_ends)
 		fault_failed(proc_key);
-	if (fault_cfg.taken && !t->counted)
+	if (fault_cfg.both_ends && !t->counted)
 		fault_note_taken(t, proc_key, 0, 0);
 	t->has_error = b->has_error;
 	t->error = b->error;
@@ -158,7 +158,7 @@ static __always_inline int on_end(void *ctx, int major)
 	if (fault_cfg.timed) {
 		t = fault_thread_find();
 		end_fill(&f, t);
-		if (t && fault_cfg.taken)
+		if (t && fault_cfg.both_ends)
 			fault_note_taken(t, proc_key, !major, major);
 	}
 	if (fault_cfg.classify || fault_cfg.by_stack || fault_cfg.rss)
@@ -257,11 +257,11 @@ int fault_exit(void *ctx)
 	p = fault_proc_get(proc_key);
 	if (!p)
 		return 0;
-	if (t && t->open) {
+	if (t && t->open && fault_cfg.both_ends) {
 		t->open = 0;
 		fault_failed(proc_key);
 	}
-	if (t && fault_cfg.taken)
+	if (t && fault_cfg.both_ends)
 		fault_note_taken(t, proc_key, 0, 0);
 	__sync_fetch_and_add(&p->exit_minor, BPF_CORE_READ(task, min_flt));
 	__sync_fetch_and_add(&p->exit_major, BPF_CORE_READ(task, maj_flt));

@@ -49,7 +49,7 @@ struct fault_cfg {
 	__u32 rss;	   /* resident pages by stack instead of counts */
 	__u32 rss_every;   /* one of this many pages; a power of two */
 	__u32 page_shift;
-	__u32 taken; /* both events are there: what else the kernel counts, it took itself */
+	__u32 both_ends; /* minor and major: what has no END failed, what has no event was taken */
 	__u32 pad;
 };
 

@@ -55,7 +55,7 @@ static void configure(struct faults *f)
 	configure_pidns(cfg);
 	fc->classify = o->detail == FAULTS_DETAIL_FULL && !o->bad;
 	fc->timed = o->detail != FAULTS_DETAIL_COUNT;
-	fc->taken = fc->timed && o->major == o->minor && !o->rss;
+	fc->both_ends = fc->timed && o->major == o->minor && !o->rss;
 	fc->by_stack = !!(f->by & FAULTS_BY_STACK) && !o->bad;
 	fc->by_thread = !!(f->by & FAULTS_BY_THREAD);
 	fc->range_shift = f->by & FAULTS_BY_RANGE ? log2_of(o->range_bytes) : 0;
