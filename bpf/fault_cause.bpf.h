@@ -14,6 +14,9 @@
 #define FAULT_WRITE   2
 #define HUGE_ORDER    9
 
+/* Which of the CPU's last mappings an address may be in: heap, stack and libraries differ. */
+#define VMA_NEAR_SHIFT 30
+
 static __always_inline __u8 cause_anon(const struct fault *f, const struct fault_vma *v)
 {
 	int present = f->has_error && (f->error & FAULT_PRESENT);
@@ -54,13 +57,13 @@ static __always_inline __u8 cause_shm(const struct fault *f, const struct fault_
 }
 
 /* Fills s->vma and f->cause. Needs s->regs. */
-static __always_inline void fault_classify(struct fault *f, struct fault_thread *t,
-					   struct fault_scratch *s)
+static __always_inline void fault_classify(struct fault *f, struct fault_scratch *s)
 {
 	struct vma_query q = {f->address, s->regs.sp};
+	__u32 near = f->address >> VMA_NEAR_SHIFT & (VMA_NEAR - 1);
 
 	f->cause = FAULT_UNKNOWN;
-	if (!vma_find_cached(&q, &t->vma, &s->vma)) {
+	if (!vma_find_cached(&q, &s->mappings[near], &s->vma)) {
 		fault_count(FAULT_STAT_NO_VMA);
 		__builtin_memset(&s->vma, 0, sizeof(s->vma));
 		return;

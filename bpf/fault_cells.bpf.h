@@ -6,34 +6,34 @@
 #ifndef FAULT_CELLS_BPF_H
 #define FAULT_CELLS_BPF_H
 
-#include "fault_state.bpf.h"
+#include "fault_stack.bpf.h"
 #include "outstanding.bpf.h"
 #include "vma.bpf.h"
 
+/*
+ * The cells proper, which user space sees mapped; which of them has an id; and which are
+ * free. So the usual case, a cell that this CPU had lately, needs no call of a helper.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096); /* sized before load */
-	__type(key, __u64);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* sized before load, as the others */
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
 	__type(value, struct fault_cell);
 } fault_cells SEC(".maps");
 
-/* Too large for the stack. */
-static const struct fault_cell cell_blank;
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, __u32);
+} fault_index SEC(".maps");
 
-#define FAULT_KIND 0
-
-static __always_inline __u64 fault_stack(struct fault_scratch *s, __u64 proc_key)
-{
-	__u32 tgid = proc_key;
-	struct unwind_slice *slice =
-		unwind_cfg.mode == UNWIND_DWARF ? bpf_map_lookup_elem(&slices, &tgid) : NULL;
-	WALK_ON_STACK(w);
-
-	if (!w)
-		return 0; /* never, but the verifier can't know */
-	walk_start_regs(w, &s->regs, slice);
-	return stack_walk(w, &s->stack, proc_key, FAULT_KIND);
-}
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, 1);
+	__type(value, __u32);
+} fault_free SEC(".maps");
 
 /* ---- cells ---- */
 
@@ -65,12 +65,34 @@ static __always_inline __u32 log2_slot(__u64 v)
 	return n < FAULT_SLOTS ? n : FAULT_SLOTS - 1;
 }
 
-/* Only what is asked for goes into the key; its parts are mixed as they come. */
-static __always_inline void key_fill(const struct fault *f, struct fault_scratch *s, __u64 proc_key)
+static __always_inline __u64 range_of(const struct fault *f)
 {
-	struct fault_key *k = &s->key;
+	__u32 shift = fault_cfg.range_shift & 63;
+
+	return f->address >> shift << shift;
+}
+
+/* Only what is asked for makes a difference; never 0. */
+static __always_inline __u64 cell_id(const struct fault *f, struct fault_scratch *s, __u64 proc_key)
+{
 	__u64 id = proc_key;
 
+	if (fault_cfg.classify) {
+		id = hash_mix(id, s->vma.ino);
+		id = hash_mix(id, (__u64)s->vma.dev << 16 | (__u64)s->vma.mapping << 8 | f->cause);
+	}
+	if (fault_cfg.by_thread)
+		id = hash_mix(id, (__u32)task_ids());
+	if (fault_cfg.range_shift)
+		id = hash_mix(id, range_of(f));
+	if (fault_cfg.by_stack)
+		id = hash_mix(id, fault_stack(s, proc_key));
+	return id ? id : 1;
+}
+
+static __always_inline void key_fill(struct fault_key *k, const struct fault *f,
+				     const struct fault_scratch *s, __u64 proc_key)
+{
 	__builtin_memset(k, 0, sizeof(*k));
 	k->proc_key = proc_key;
 	if (fault_cfg.classify) {
@@ -78,23 +100,13 @@ static __always_inline void key_fill(const struct fault *f, struct fault_scratch
 		k->cause = f->cause;
 		k->ino = s->vma.ino;
 		k->dev = s->vma.dev;
-		id = hash_mix(id, k->ino);
-		id = hash_mix(id, (__u64)k->dev << 16 | (__u64)k->mapping << 8 | k->cause);
 	}
-	if (fault_cfg.by_thread) {
+	if (fault_cfg.by_thread)
 		k->tid = (__u32)task_ids();
-		id = hash_mix(id, k->tid);
-	}
-	if (fault_cfg.range_shift) {
-		k->range = f->address >> (fault_cfg.range_shift & 63)
-						 << (fault_cfg.range_shift & 63);
-		id = hash_mix(id, k->range);
-	}
-	if (fault_cfg.by_stack) {
-		k->stack = fault_stack(s, proc_key);
-		id = hash_mix(id, k->stack);
-	}
-	s->id = id ? id : 1;
+	if (fault_cfg.range_shift)
+		k->range = range_of(f);
+	if (fault_cfg.by_stack)
+		k->stack = s->stack.site;
 }
 
 /* The name of the file at address: base name first, up to the root of its file system. */
@@ -130,62 +142,99 @@ static __always_inline void cell_send(struct fault_cell *c, const struct fault *
 				      struct fault_scratch *s, __u64 proc_key)
 {
 	if (fault_cfg.by_stack && !(c->sent & FAULT_SENT_STACK)) {
-		if (stack_send(&s->stack, EVENT_STACK, proc_key))
+		if (!s->stack_known && stack_send(&s->stack, EVENT_STACK, proc_key))
 			count(STAT_STACK_RETRY);
 		else
 			c->sent |= FAULT_SENT_STACK;
 	}
-	if (s->key.ino && !(c->sent & FAULT_SENT_FILE) && file_send(f->address, s, proc_key))
+	if (fault_cfg.by_stack && c->id && (c->sent & FAULT_SENT_STACK))
+		fault_stack_keep(s, proc_key);
+	if (s->vma.ino && !(c->sent & FAULT_SENT_FILE) && file_send(f->address, s, proc_key))
 		c->sent |= FAULT_SENT_FILE;
 }
 
-static __always_inline struct fault_cell *cell_new(struct fault_scratch *s)
+static __always_inline struct fault_cell *cell_at(__u32 index, __u64 id)
+{
+	struct fault_cell *c = bpf_map_lookup_elem(&fault_cells, &index);
+
+	return c && c->id == id ? c : 0;
+}
+
+/* Makes the cell with the id s->id. Its place; 0 is that of the catch-all cell, whose id is 0. */
+static __always_inline __u32 cell_new(const struct fault *f, struct fault_scratch *s,
+				      __u64 proc_key)
 {
 	struct fault_cell *c;
+	__u32 index = 0, *other;
 
-	if (!bpf_map_update_elem(&fault_cells, &s->id, &cell_blank, BPF_NOEXIST)) {
-		c = bpf_map_lookup_elem(&fault_cells, &s->id);
-		if (c) {
-			c->key = s->key;
-			c->uid = bpf_get_current_uid_gid();
-			bpf_get_current_comm(c->comm, sizeof(c->comm));
-		}
-		return c;
+	if (bpf_map_pop_elem(&fault_free, &index))
+		index = 0;
+	c = index ? bpf_map_lookup_elem(&fault_cells, &index) : NULL;
+	if (!c) {
+		fault_count(FAULT_STAT_CELLS_FULL);
+		return 0;
 	}
-	c = bpf_map_lookup_elem(&fault_cells, &s->id); /* another CPU was faster */
-	if (c)
-		return c;
-	fault_count(FAULT_STAT_CELLS_FULL);
-	s->id = 0;
-	s->key.ino = 0;
-	return bpf_map_lookup_elem(&fault_cells, &s->id);
+	key_fill(&c->key, f, s, proc_key);
+	c->uid = bpf_get_current_uid_gid();
+	bpf_get_current_comm(c->comm, sizeof(c->comm));
+	c->id = s->id;
+	if (!bpf_map_update_elem(&fault_index, &s->id, &index, BPF_NOEXIST))
+		return index;
+	c->id = 0; /* another CPU was faster */
+	bpf_map_push_elem(&fault_free, &index, 0);
+	other = bpf_map_lookup_elem(&fault_index, &s->id);
+	return other ? *other : 0;
+}
+
+static __always_inline struct fault_cell *cell_get(const struct fault *f, struct fault_scratch *s,
+						   __u64 proc_key)
+{
+	struct fault_near *near = &s->near[s->id & (FAULT_NEAR - 1)];
+	struct fault_cell *c;
+	__u32 *place, index;
+
+	if (near->id == s->id) {
+		c = cell_at(near->index, s->id);
+		if (c)
+			return c;
+	}
+	place = bpf_map_lookup_elem(&fault_index, &s->id);
+	index = place ? *place : cell_new(f, s, proc_key);
+	c = index ? cell_at(index, s->id) : NULL;
+	if (!c)
+		return cell_at(0, 0);
+	near->id = s->id;
+	near->index = index;
+	return c;
+}
+
+static __always_inline void cell_time(struct fault_cell *c, const struct fault *f)
+{
+	__u32 slot = log2_slot(f->ns);
+
+	__sync_fetch_and_add(&c->timed, 1);
+	__sync_fetch_and_add(&c->time_ns, f->ns);
+	if (f->major)
+		__sync_fetch_and_add(&c->major_ns, f->ns);
+	if (f->ns > c->max_ns)
+		c->max_ns = f->ns; /* of two at the same instant either may win */
+	if (slot < FAULT_SLOTS)
+		__sync_fetch_and_add(&c->slots[slot], 1);
 }
 
 static __always_inline void fault_cell_add(const struct fault *f, struct fault_scratch *s,
 					   __u64 proc_key)
 {
 	struct fault_cell *c;
-	__u32 slot;
 
-	key_fill(f, s, proc_key);
-	c = bpf_map_lookup_elem(&fault_cells, &s->id);
-	if (!c)
-		c = cell_new(s);
+	s->id = cell_id(f, s, proc_key);
+	c = cell_get(f, s, proc_key);
 	if (!c)
 		return;
 	__sync_fetch_and_add(f->major ? &c->major : &c->minor, 1);
-	if (f->timed) {
-		slot = log2_slot(f->ns);
-		__sync_fetch_and_add(&c->timed, 1);
-		__sync_fetch_and_add(&c->time_ns, f->ns);
-		if (f->major)
-			__sync_fetch_and_add(&c->major_ns, f->ns);
-		if (f->ns > c->max_ns)
-			c->max_ns = f->ns; /* of two at the same instant either may win */
-		if (slot < FAULT_SLOTS)
-			__sync_fetch_and_add(&c->slots[slot], 1);
-	}
-	if (fault_cfg.by_stack || s->key.ino)
+	if (f->timed)
+		cell_time(c, f);
+	if (fault_cfg.by_stack || (fault_cfg.classify && s->vma.ino))
 		cell_send(c, f, s, proc_key);
 }
 
@@ -226,6 +275,8 @@ static __always_inline void fault_rss_add(const struct fault *f, struct fault_th
 	fault_stack(s, proc_key);
 	site = site_get(&s->stack, proc_key);
 	b.site = s->stack.site;
+	if (site && site->sent && b.site != CATCH_ALL_SITE)
+		fault_stack_keep(s, proc_key);
 	if (site && block_put(&key, &b))
 		site_add(site, &b);
 }
@@ -293,18 +344,14 @@ static __always_inline void bad_neighbours(struct fault_bad_event *e)
 	}
 }
 
-static __always_inline void fault_bad(const struct signal_record *ctx, struct fault_thread *t)
+static __always_inline void fault_bad(const struct signal_record *ctx, struct fault_thread *t,
+				      struct fault_scratch *s, __u64 proc_key)
 {
-	__u64 proc_key = t->proc_key;
 	struct fault_proc *p = fault_proc_get(proc_key);
-	struct fault_scratch *s = fault_scratch_get();
-	struct fault_bad_event *e;
+	struct fault_bad_event *e = &s->bad;
 
 	if (p)
 		__sync_fetch_and_add(&p->bad, 1);
-	if (!s)
-		return;
-	e = &s->bad;
 	__builtin_memset(e, 0, sizeof(*e));
 	fault_regs_entry(&s->regs);
 	e->ip = s->regs.pc;
@@ -317,7 +364,7 @@ static __always_inline void fault_bad(const struct signal_record *ctx, struct fa
 	}
 	bpf_get_current_comm(e->comm, sizeof(e->comm));
 	e->stack = fault_stack(s, proc_key);
-	if (stack_send(&s->stack, EVENT_STACK, proc_key)) {
+	if (!s->stack_known && stack_send(&s->stack, EVENT_STACK, proc_key)) {
 		fault_count(FAULT_STAT_BAD_LOST);
 		return;
 	}

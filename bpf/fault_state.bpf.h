@@ -8,11 +8,6 @@
 #include "vma.bpf.h"
 
 /* Records of tracepoints that are the same on every kernel from 5.10 to 7.2. */
-struct exception_record {
-	__u64 entry;
-	__u64 address, ip, error_code;
-};
-
 struct signal_record {
 	__u64 entry;
 	__s32 sig, error, code;
@@ -32,6 +27,8 @@ struct trace_event_raw_mm_page_alloc___faults {
 } __attribute__((preserve_access_index));
 
 struct task_struct___faults {
+	int pid;
+	int pagefault_disabled; /* > 0: it reads user memory that may be missing */
 	unsigned long min_flt, maj_flt;
 } __attribute__((preserve_access_index));
 
@@ -52,16 +49,107 @@ static __always_inline void fault_count(__u32 id)
 		__sync_fetch_and_add(n, 1);
 }
 
+/* ---- by CPU: scratch of programs that no other of them interrupts ---- */
+
+#define FAULT_NEAR 64 /* a power of two */
+#define VMA_NEAR   4  /* a power of two */
+
+#define FAULT_MEMOS 8 /* a power of two */
+
+/* A walk that was made, see fault_stack.bpf.h. */
+struct fault_memo {
+	__u64 proc_key, site;
+	struct walk_regs regs;
+	__u32 n, pad; /* notes */
+	struct walk_note notes[WALK_NOTES];
+};
+
+/* Where a cell was last found. Believed if the cell there still has this id. */
+struct fault_near {
+	__u64 id;
+	__u32 index;
+	__u32 pad;
+};
+
+struct fault_scratch {
+	/* The thread that faulted last here; valid while fault_images stays what it was. */
+	__u64 last_images, last_key;
+	__u32 last_tid;
+	__u32 pad;
+	__u64 id;	       /* of the cell */
+	struct walk_regs regs; /* the user registers */
+	__u64 stack_known;     /* see fault_stack() */
+	struct fault_vma vma;
+	struct fault_near near[FAULT_NEAR];
+	struct vma_cache mappings[VMA_NEAR];
+	struct fault_file_event file;
+	struct fault_bad_event bad;
+	struct stack_event stack;
+#ifndef COMPAT_OLD
+	struct walk walk;
+#endif
+	struct fault_memo memos[FAULT_MEMOS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct fault_scratch);
+} fault_scratches SEC(".maps");
+
+static __always_inline struct fault_scratch *fault_scratch_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&fault_scratches, &zero);
+}
+
+/* ---- which process ---- */
+
+/* Grows with each image that comes or goes: then what CPUs remember of threads is void. */
+__u64 fault_images;
+
+static __always_inline void fault_images_change(void)
+{
+	__sync_fetch_and_add(&fault_images, 1);
+}
+
+/* The running thread; with task storage there are typed pointers, read without a helper. */
+static __always_inline __u32 fault_tid(void)
+{
+	struct task_struct___faults *task;
+
+	if (!cfg.task_storage)
+		return (__u32)bpf_get_current_pid_tgid();
+	task = (void *)bpf_get_current_task_btf();
+	return (__u32)task->pid;
+}
+
+/* task_wanted(), asked once as long as the same thread goes on faulting on this CPU. */
+static __always_inline __u64 fault_wanted(struct fault_scratch *s)
+{
+	__u64 images = fault_images, key;
+	__u32 tid = fault_tid();
+
+	if (s->last_tid == tid && s->last_images == images)
+		return s->last_key;
+	key = task_wanted();
+	/* A process may be moved into the cgroup at any time. */
+	s->last_tid = key || cfg.scope != SCOPE_CGROUP ? tid : 0;
+	s->last_images = images;
+	s->last_key = key;
+	return key;
+}
+
 /* ---- by thread: the fault that is being handled ---- */
 
 struct fault_thread {
-	__u64 proc_key;
 	__u64 address, start_ns, error;
-	__u64 pending_address, pending_error; /* of an exception that no START followed yet */
-	__u64 pfn, first_pfn;		      /* allocated since START: the largest, the first */
+	__u64 pfn, first_pfn; /* allocated since START: the largest, the first */
 	__u32 pages, order;
-	__u8 open, pending, has_error, pad[5];
-	struct vma_cache vma; /* where the last fault was */
+	__u8 open, has_error, counted, pad[5];
+	__u64 minor, major; /* with `counted`: the task's counters when its last fault ended */
 };
 
 struct {
@@ -111,52 +199,6 @@ static __always_inline struct fault_thread *fault_thread_get(void)
 	return t;
 }
 
-/*
- * The state of the running thread if its process is wanted, else NULL. The process image
- * is kept in it, exec forgets it: a thread is looked up once, its faults are not.
- */
-static __always_inline struct fault_thread *fault_thread_wanted(void)
-{
-	struct fault_thread *t = fault_thread_find();
-	__u64 proc_key;
-
-	if (t && t->proc_key)
-		return t;
-	proc_key = task_wanted();
-	if (!proc_key)
-		return 0;
-	t = fault_thread_get();
-	if (t)
-		t->proc_key = proc_key;
-	return t;
-}
-
-/* ---- by CPU: scratch of the programs that must not be interrupted by another of them ---- */
-
-struct fault_scratch {
-	struct walk_regs regs; /* the user registers */
-	struct fault_vma vma;
-	struct fault_key key;
-	__u64 id; /* of the key */
-	struct fault_file_event file;
-	struct fault_bad_event bad;
-	struct stack_event stack;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct fault_scratch);
-} fault_scratches SEC(".maps");
-
-static __always_inline struct fault_scratch *fault_scratch_get(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&fault_scratches, &zero);
-}
-
 /* ---- by process image ---- */
 
 struct {
@@ -184,6 +226,40 @@ static __always_inline void fault_failed(__u64 proc_key)
 	fault_count(FAULT_STAT_FAILED);
 	if (p)
 		__sync_fetch_and_add(&p->failed, 1);
+}
+
+/*
+ * The task's own counters have grown by one more than by the faults that had an event? Those
+ * the kernel took for it meanwhile: MAP_POPULATE, mlock, process_vm_writev, direct I/O.
+ */
+static __always_inline void fault_note_taken(struct fault_thread *t, __u64 proc_key, __u64 minor,
+					     __u64 major)
+{
+	struct task_struct___faults *task;
+	struct fault_proc *p;
+	__u64 now_minor, now_major;
+
+	if (cfg.task_storage) {
+		task = (void *)bpf_get_current_task_btf();
+		now_minor = task->min_flt;
+		now_major = task->maj_flt;
+	} else {
+		task = (void *)bpf_get_current_task();
+		now_minor = BPF_CORE_READ(task, min_flt);
+		now_major = BPF_CORE_READ(task, maj_flt);
+	}
+	minor = now_minor - t->minor - minor;
+	major = now_major - t->major - major;
+	if (t->counted && (minor || major)) {
+		p = fault_proc_get(proc_key);
+		if (p) {
+			__sync_fetch_and_add(&p->taken_minor, minor);
+			__sync_fetch_and_add(&p->taken_major, major);
+		}
+	}
+	t->minor = now_minor;
+	t->major = now_major;
+	t->counted = 1;
 }
 
 /* One fault, as its END sees it. */

@@ -5,80 +5,102 @@
  *	START	page-faults: at the entry, before anything is looked up
  *	END	minor-faults, major-faults: the fault succeeded and was accounted to the task
  *
- * Their programs run with interrupts off and lose nothing. A START without an END is a fault
- * that failed. What the kernel faults in for a process without its registers (MAP_POPULATE,
- * mlock, process_vm_writev, the arguments of an exec) has neither event.
+ * Their programs run with interrupts off and lose nothing. Where the architecture has them
+ * (x86), the exceptions tracepoints are START instead: they cost a third and tell the error
+ * code. Interrupts are off there too, so that raw tracepoints lose nothing on any kernel.
  *
- * Around them, for the cause: the exceptions tracepoints (x86) give the error code, which the
- * next START with the same address takes over; mm_page_alloc between START and END says
- * that a page was allocated, and how large. Aggregated here: no record per fault leaves.
+ * A START without an END is a fault that failed. What the kernel faults in for a process
+ * without its registers (MAP_POPULATE, mlock, process_vm_writev, the arguments of an exec)
+ * has neither event.
+ *
+ * mm_page_alloc between START and END says that a page was allocated, and how large.
+ * Aggregated here: no record per fault leaves.
  */
 /* No look-up under mmap_lock here: stacks end at a mapping that is not known yet. */
 #define UNWIND_NO_FIND_VMA
+#define WALK_WINDOW 1024 /* of user stack read at once, into the CPU's scratch */
+#define WALK_NOTES  32
 #include "common.bpf.h"
 #include "procs.bpf.h"
 #include "vma.bpf.h"
 #include "fault_state.bpf.h"
 #include "fault_regs.bpf.h"
 #include "fault_cause.bpf.h"
+#include "fault_stack.bpf.h"
 #include "fault_cells.bpf.h"
 
 #define SIGBUS	    7
 #define SIGSEGV	    11
 #define GFP_MOVABLE 0x8 /* ___GFP_MOVABLE: pages for users, not page tables */
 
-/* ---- what happens before ---- */
+/* ---- the start ---- */
 
-static __always_inline int on_exception(const struct exception_record *ctx)
+struct fault_begin {
+	__u64 address, error;
+	__u8 has_error;
+};
+
+static __always_inline int on_start(const struct fault_begin *b)
 {
+	struct fault_scratch *s = fault_scratch_get();
 	struct fault_thread *t;
+	__u64 proc_key;
 
-	if (fault_left_out(ctx->address))
+	if (!s || fault_left_out(b->address))
 		return 0;
-	t = fault_thread_wanted();
+	proc_key = fault_wanted(s);
+	if (!proc_key)
+		return 0;
+	t = fault_thread_get();
 	if (!t)
 		return 0;
-	t->pending_address = ctx->address;
-	t->pending_error = ctx->error_code;
-	t->pending = 1;
-	return 0;
-}
-
-SEC("?tp/exceptions/page_fault_user")
-int fault_exception_user(const struct exception_record *ctx)
-{
-	return on_exception(ctx);
-}
-
-SEC("?tp/exceptions/page_fault_kernel")
-int fault_exception_kernel(const struct exception_record *ctx)
-{
-	return on_exception(ctx);
-}
-
-SEC("?perf_event")
-int fault_start(void *ctx)
-{
-	__u64 address = fault_address(ctx);
-	struct fault_thread *t;
-
-	if (fault_left_out(address))
-		return 0;
-	t = fault_thread_wanted();
-	if (!t)
-		return 0;
-	if (t->open)
-		fault_failed(t->proc_key);
-	t->has_error = t->pending && t->pending_address == address;
-	t->error = t->pending_error;
-	t->pending = 0;
-	t->address = address;
+	if (t->open && fault_cfg.both_ends)
+		fault_failed(proc_key);
+	if (fault_cfg.both_ends && !t->counted)
+		fault_note_taken(t, proc_key, 0, 0);
+	t->has_error = b->has_error;
+	t->error = b->error;
+	t->address = b->address;
 	t->pages = 0;
 	t->order = 0;
 	t->pfn = t->first_pfn = 0;
 	t->open = 1;
 	t->start_ns = bpf_ktime_get_ns();
 	return 0;
+}
+
+SEC("?perf_event")
+int fault_start(void *ctx)
+{
+	return on_start(&(struct fault_begin){.address = fault_address(ctx)});
+}
+
+SEC("?raw_tp/page_fault_user")
+int fault_exception_user(struct bpf_raw_tracepoint_args *ctx)
+{
+	return on_start(&(struct fault_begin){ctx->args[0], ctx->args[2], 1});
+}
+
+/* Whether the running code reads user memory that may be missing, as tracers do. */
+static __always_inline int faults_disabled(void)
+{
+	struct task_struct___faults *task;
+
+	if (!cfg.task_storage) { /* the helper that reads disables them as well: once more */
+		task = (void *)bpf_get_current_task();
+		return BPF_CORE_READ(task, pagefault_disabled) > 1;
+	}
+	task = (void *)bpf_get_current_task_btf();
+	return task->pagefault_disabled > 0;
+}
+
+/* Of the kernel's own faults those are the process's that are on a user address. */
+SEC("?raw_tp/page_fault_kernel")
+int fault_exception_kernel(struct bpf_raw_tracepoint_args *ctx)
+{
+	if ((__s64)ctx->args[0] < 0 || faults_disabled())
+		return 0;
+	return on_start(&(struct fault_begin){ctx->args[0], ctx->args[2], 1});
 }
 
 SEC("?tp/kmem/mm_page_alloc")
@@ -106,9 +128,10 @@ int fault_page_alloc(struct trace_event_raw_mm_page_alloc___faults *ctx)
 
 static __always_inline void end_fill(struct fault *f, struct fault_thread *t)
 {
-	if (!t->open || t->address != f->address) {
+	if (!t || !t->open || t->address != f->address) {
 		fault_count(FAULT_STAT_NO_START);
-		t->open = 0;
+		if (t)
+			t->open = 0;
 		return;
 	}
 	f->timed = 1;
@@ -123,25 +146,29 @@ static __always_inline void end_fill(struct fault *f, struct fault_thread *t)
 static __always_inline int on_end(void *ctx, int major)
 {
 	struct fault f = {.major = major, .address = fault_address(ctx)};
-	struct fault_scratch *s;
-	struct fault_thread *t;
+	struct fault_scratch *s = fault_scratch_get();
+	struct fault_thread *t = 0;
+	__u64 proc_key;
 
-	if (fault_left_out(f.address))
+	if (!s || fault_left_out(f.address))
 		return 0;
-	t = fault_thread_wanted();
-	s = fault_scratch_get();
-	if (!t || !s)
+	proc_key = fault_wanted(s);
+	if (!proc_key)
 		return 0;
-	if (fault_cfg.timed)
+	if (fault_cfg.timed) {
+		t = fault_thread_find();
 		end_fill(&f, t);
+		if (t && fault_cfg.both_ends)
+			fault_note_taken(t, proc_key, !major, major);
+	}
 	if (fault_cfg.classify || fault_cfg.by_stack || fault_cfg.rss)
 		fault_regs(ctx, &s->regs);
 	if (fault_cfg.classify)
-		fault_classify(&f, t, s);
+		fault_classify(&f, s);
 	if (fault_cfg.rss)
-		fault_rss_add(&f, t, s, t->proc_key);
+		fault_rss_add(&f, t, s, proc_key);
 	else
-		fault_cell_add(&f, s, t->proc_key);
+		fault_cell_add(&f, s, proc_key);
 	return 0;
 }
 
@@ -163,14 +190,19 @@ int fault_major(void *ctx)
 SEC("?tp/signal/signal_generate")
 int fault_signal(const struct signal_record *ctx)
 {
+	struct fault_scratch *s = fault_scratch_get();
 	struct fault_thread *t;
+	__u64 proc_key;
 
-	if ((ctx->sig != SIGSEGV && ctx->sig != SIGBUS) || ctx->code <= 0)
+	if (!s || (ctx->sig != SIGSEGV && ctx->sig != SIGBUS) || ctx->code <= 0)
 		return 0;
-	t = fault_thread_wanted();
+	proc_key = fault_wanted(s);
+	if (!proc_key)
+		return 0;
+	t = fault_thread_get();
 	if (!t)
 		return 0;
-	fault_bad(ctx, t);
+	fault_bad(ctx, t, s, proc_key);
 	t->open = 0;
 	return 0;
 }
@@ -195,17 +227,19 @@ int fault_page_free(const struct page_free_record *ctx)
 SEC("?tp/task/task_newtask")
 int fault_newtask(struct trace_event_raw_task_newtask *ctx)
 {
-	return procs_newtask(ctx);
+	int ret = procs_newtask(ctx);
+
+	fault_images_change();
+	return ret;
 }
 
 SEC("?tp/sched/sched_process_exec")
 int fault_exec(void *ctx)
 {
-	struct fault_thread *t = fault_thread_find();
+	int ret = procs_exec();
 
-	if (t)
-		t->proc_key = 0;
-	return procs_exec();
+	fault_images_change();
+	return ret;
 }
 
 /* The kernel's own counters of a thread that ends, for the check at the end of the run. */
@@ -217,15 +251,18 @@ int fault_exit(void *ctx)
 	__u64 proc_key = task_wanted();
 	struct fault_proc *p;
 
+	fault_images_change();
 	if (!proc_key)
 		return 0;
 	p = fault_proc_get(proc_key);
 	if (!p)
 		return 0;
-	if (t && t->open) {
+	if (t && t->open && fault_cfg.both_ends) {
 		t->open = 0;
 		fault_failed(proc_key);
 	}
+	if (t && fault_cfg.both_ends)
+		fault_note_taken(t, proc_key, 0, 0);
 	__sync_fetch_and_add(&p->exit_minor, BPF_CORE_READ(task, min_flt));
 	__sync_fetch_and_add(&p->exit_major, BPF_CORE_READ(task, maj_flt));
 	return 0;

@@ -14,7 +14,8 @@
  *					knows at this moment; 0 if that is no known object
  *	WALK_AARCH64			0 or 1
  *	WALK_STEP			linkage of walk_step()
- *	WALK_WINDOW			only for walks off the BPF stack, see walk_word()
+ *	WALK_WINDOW			only for walks off the BPF stack, see walk_peek()
+ *	WALK_NOTES			likewise, see walk_note()
  *
  * Ordinary frames cost one word of user memory. The frame pointer and the auxiliary
  * register are lazy: a rule only moves the address where they are saved, which is read
@@ -137,7 +138,7 @@ static inline __attribute__((always_inline)) int walk_leave_signal(struct walk *
 static inline __attribute__((always_inline)) int
 walk_cfa(struct walk *w, const struct unwind_rule *r, __u64 pc, __u64 *ret)
 {
-	__u64 cfa;
+	__u64 cfa, slot;
 
 	switch (r->kind) {
 	case UNWIND_SP:
@@ -167,8 +168,10 @@ walk_cfa(struct walk *w, const struct unwind_rule *r, __u64 pc, __u64 *ret)
 		return WALK_UNSUPPORTED;
 	}
 	if (r->kind == UNWIND_DSP || r->kind == UNWIND_DBP) {
-		if (walk_read(&cfa, sizeof(cfa), cfa))
+		slot = cfa;
+		if (walk_read(&cfa, sizeof(cfa), slot))
 			return WALK_FAULT;
+		walk_note(w, slot, cfa);
 		cfa += (__s64)r->off2;
 	}
 	*ret = cfa;

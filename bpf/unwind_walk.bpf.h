@@ -19,6 +19,11 @@ struct walk_regs {
 	__u64 pc, sp, fp, aux, r10;
 };
 
+/* A word of the user's stack that decided where a walk went. */
+struct walk_note {
+	__u64 addr, value;
+};
+
 struct walk {
 	/* The frame we stand in. fp_at, aux_at: if not 0, where the value is saved. */
 	__u64 pc, sp, fp, aux, r10;
@@ -41,6 +46,11 @@ struct walk {
 	__u64 win_at; /* address of the first word in win */
 	__u64 win[WALK_WINDOW / 8];
 #endif
+#ifdef WALK_NOTES
+	__u32 n_notes; /* more than WALK_NOTES: not all of them were kept */
+	__u32 pad;
+	struct walk_note notes[WALK_NOTES];
+#endif
 };
 
 /*
@@ -48,6 +58,24 @@ struct walk {
  * double the verifier's paths at each halving.
  */
 #define WALK_OPAQUE(x) asm volatile("" : "+r"(x))
+
+/*
+ * With WALK_NOTES (a power of two): which words a walk read. Another one from the same
+ * registers that finds the same words comes to the same frames.
+ */
+static inline __attribute__((always_inline)) void walk_note(struct walk *w, __u64 addr, __u64 value)
+{
+#ifdef WALK_NOTES
+	__u64 n = w->n_notes;
+
+	WALK_OPAQUE(n);
+	if (n < WALK_NOTES)
+		w->notes[n & (WALK_NOTES - 1)] = (struct walk_note){addr, value};
+	w->n_notes = (__u32)n + (n <= WALK_NOTES);
+#else
+	(void)w, (void)addr, (void)value;
+#endif
+}
 
 /*
  * A read of user memory costs some 50 ns however short it is. So walks that do not live
@@ -62,10 +90,13 @@ static inline __attribute__((always_inline)) void walk_clear(struct walk *w)
 {
 	__builtin_memset(w, 0, __builtin_offsetof(struct walk, win_at));
 	w->win_at = WALK_WIN_EMPTY;
+#ifdef WALK_NOTES
+	w->n_notes = 0;
+#endif
 }
 
 /* A word of the user's stack: 0 if it could be read. The window only moves up, as walks do. */
-static inline __attribute__((always_inline)) int walk_word(struct walk *w, __u64 *ret, __u64 addr)
+static inline __attribute__((always_inline)) int walk_peek(struct walk *w, __u64 *ret, __u64 addr)
 {
 	__u64 i = addr - w->win_at;
 
@@ -85,8 +116,17 @@ static inline __attribute__((always_inline)) int walk_word(struct walk *w, __u64
 }
 #else
 #define walk_clear(w)		__builtin_memset(w, 0, sizeof(*(w)))
-#define walk_word(w, ret, addr) walk_read(ret, sizeof(*(ret)), addr)
+#define walk_peek(w, ret, addr) walk_read(ret, sizeof(*(ret)), addr)
 #endif
+
+/* The same, noted. */
+static inline __attribute__((always_inline)) int walk_word(struct walk *w, __u64 *ret, __u64 addr)
+{
+	if (walk_peek(w, ret, addr))
+		return 1;
+	walk_note(w, addr, *ret);
+	return 0;
+}
 
 static inline __attribute__((always_inline)) int walk_find_mapping(struct walk *w, __u64 pc)
 {

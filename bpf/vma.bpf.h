@@ -110,9 +110,9 @@ struct vm_area_struct___refcnt {
 } VMA_TYPE;
 
 /*
- * The mapping that a thread's last fault was in. The next one mostly is there too, which
- * one read of it shows: it still belongs to the process (a reference count of 0 says that
- * it does not; without one there is no cache) and covers the address.
+ * The mapping that an earlier fault was in. The next one mostly is there too, which one
+ * read of it shows: it still belongs to the process (a reference count of 0 says that it
+ * does not; without one there is no cache) and covers the address.
  */
 struct vma_cache {
 	__u64 vma, file;
@@ -137,13 +137,20 @@ struct {
 	__type(value, struct vma_scratch);
 } vma_scratches SEC(".maps");
 
-/* Up to vm_file, the last one of those used. */
+/* Up to vm_file, the last one of those that every kernel has. */
 #define VMA_BYTES (bpf_core_field_offset(struct vm_area_struct___vma, vm_file) + 8)
 
 /* A field of a vm_area_struct copied to `words`. */
+#define VMA_AT(words, offset) ((words)[((offset) / 8) & (VMA_COPY - 1)])
 #define VMA_WORD(words, field) \
-	((words)[(bpf_core_field_offset(struct vm_area_struct___vma, field) / 8) & (VMA_COPY - 1)])
+	VMA_AT(words, bpf_core_field_offset(struct vm_area_struct___vma, field))
 #define VMA_FIELD(s, field) VMA_WORD((s)->copy, field)
+
+/* vm_refcnt is copied too where it lies near enough. */
+#define VMA_HAS_REF    bpf_core_field_exists(struct vm_area_struct___refcnt, vm_refcnt)
+#define VMA_REF_OFFSET bpf_core_field_offset(struct vm_area_struct___refcnt, vm_refcnt)
+#define VMA_REF_BYTES  ((VMA_REF_OFFSET | 7) + 1)
+#define VMA_REF_COPIED (VMA_HAS_REF && VMA_REF_BYTES <= VMA_COPY * 8)
 
 /* A field of the running process's mm_struct. */
 #define VMA_MM(mm, field) (cfg.task_storage ? (mm)->field : BPF_CORE_READ(mm, field))
@@ -223,19 +230,26 @@ static __always_inline struct mm_struct___vma *vma_mm(void)
 /* Copies what may be a mapping and checks that it is one of mm around address. */
 static __always_inline int vma_copy(struct vma_scratch *s, __u64 vma, __u64 mm, __u64 address)
 {
-	if (bpf_probe_read_kernel(s->copy, VMA_BYTES, (void *)vma))
+	__u32 len = VMA_BYTES;
+
+	if (VMA_REF_COPIED && VMA_REF_BYTES > len)
+		len = VMA_REF_BYTES;
+	if (bpf_probe_read_kernel(s->copy, len, (void *)vma))
 		return 0;
 	return VMA_FIELD(s, vm_mm) == mm && VMA_FIELD(s, vm_start) <= address &&
 	       address < VMA_FIELD(s, vm_end);
 }
 
-static __always_inline int vma_attached(__u64 vma)
+/* Whether the copied mapping was part of its process. */
+static __always_inline int vma_attached(const struct vma_scratch *s, __u64 vma)
 {
 	__u32 refs = 0;
 
-	if (!bpf_core_field_exists(struct vm_area_struct___refcnt, vm_refcnt))
+	if (!VMA_HAS_REF)
 		return 0;
-	vma += bpf_core_field_offset(struct vm_area_struct___refcnt, vm_refcnt);
+	if (VMA_REF_COPIED)
+		return (__u32)VMA_AT(s->copy, VMA_REF_OFFSET) != 0;
+	vma += VMA_REF_OFFSET;
 	return !bpf_probe_read_kernel(&refs, sizeof(refs), (void *)vma) && refs;
 }
 
@@ -267,15 +281,18 @@ struct vma_query {
 #define STACK_REACH   65536
 #define STACK_CONTROL 4096
 
+/* Only in a mapping that the stack pointer is in. */
 static __always_inline int vma_is_thread_stack(const struct vma_query *q, const struct fault_vma *v)
 {
-	struct task_struct___vma *task = (void *)bpf_get_current_task();
+	struct task_struct___vma *task;
 	__u64 top = 0;
 
 	if (q->sp < v->start || q->sp >= v->end || q->address + STACK_REACH < q->sp)
 		return 0;
-	if (bpf_core_field_exists(struct thread_struct___vma, fsbase))
+	if (bpf_core_field_exists(struct thread_struct___vma, fsbase)) {
+		task = (void *)bpf_get_current_task();
 		top = BPF_CORE_READ(task, thread.fsbase);
+	}
 	return top < q->sp || top >= v->end || q->address < top + STACK_CONTROL;
 }
 
@@ -291,9 +308,7 @@ static __always_inline __u32 vma_anon_kind(struct vma_scratch *s, struct mm_stru
 		return FAULT_MAP_STACK;
 	if (VMA_FIELD(s, vm_ops))
 		return FAULT_MAP_VDSO;
-	return v->start <= q->sp && q->sp < v->end && q->address + STACK_REACH >= q->sp
-		       ? FAULT_MAP_THREAD_STACK
-		       : FAULT_MAP_ANON;
+	return vma_is_thread_stack(q, v) ? FAULT_MAP_THREAD_STACK : FAULT_MAP_ANON;
 }
 
 /* The mapping around an address, as a checked copy in s; its address, or 0. */
@@ -336,7 +351,7 @@ static __always_inline int vma_find(const struct vma_query *q, struct fault_vma 
 	return 1;
 }
 
-/* The same for a thread that keeps where it was. */
+/* The same for whoever keeps where it was. */
 static __always_inline int vma_find_cached(const struct vma_query *q, struct vma_cache *c,
 					   struct fault_vma *ret)
 {
@@ -347,7 +362,7 @@ static __always_inline int vma_find_cached(const struct vma_query *q, struct vma
 
 	if (!mm || !s)
 		return 0;
-	if (!c->vma || !vma_copy(s, c->vma, (__u64)mm, q->address) || !vma_attached(c->vma)) {
+	if (!c->vma || !vma_copy(s, c->vma, (__u64)mm, q->address) || !vma_attached(s, c->vma)) {
 		c->vma = vma_locate(s, mm, q->address);
 		c->file = 0;
 	}

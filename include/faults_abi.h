@@ -49,6 +49,8 @@ struct fault_cfg {
 	__u32 rss;	   /* resident pages by stack instead of counts */
 	__u32 rss_every;   /* one of this many pages; a power of two */
 	__u32 page_shift;
+	__u32 both_ends; /* minor and major: what has no END failed, what has no event was taken */
+	__u32 pad;
 };
 
 /* Counters of the fault programs, one slot per CPU each. */
@@ -76,11 +78,15 @@ struct fault_key {
 
 #define FAULT_SLOTS 40 /* log2 of nanoseconds: up to 18 minutes */
 
-/* By a hash of its key: two of 64k cells meet with a chance of 1e-10. 0: the catch-all cell. */
+/*
+ * What belongs to a key. The id is a hash of it: two of 64k cells meet with a chance of
+ * 1e-10. 0: the catch-all cell, or a free one.
+ */
 struct fault_cell {
-	struct fault_key key;
+	__u64 id;
 	__u64 minor, major;
 	__u64 timed, time_ns, major_ns, max_ns; /* of the faults whose START was seen */
+	struct fault_key key;
 	__u32 slots[FAULT_SLOTS];
 	__u32 uid;
 	__u32 sent; /* FAULT_SENT_* that need not be sent any more */
@@ -93,7 +99,8 @@ struct fault_cell {
 /* What a process image did that is no successful fault; the kernel's counters at exit. */
 struct fault_proc {
 	__u64 failed, bad;
-	__u64 exit_minor, exit_major; /* task->min_flt, maj_flt of threads that have exited */
+	__u64 exit_minor, exit_major;	/* task->min_flt, maj_flt of threads that have exited */
+	__u64 taken_minor, taken_major; /* by the kernel, seen as its counters grew */
 };
 
 enum fault_event {
@@ -133,10 +140,10 @@ struct fault_bad_event {
 	char comm[16];
 };
 
-_Static_assert(sizeof(struct fault_cfg) == 32, "fault_cfg");
+_Static_assert(sizeof(struct fault_cfg) == 40, "fault_cfg");
 _Static_assert(sizeof(struct fault_key) == 48, "fault_key");
-_Static_assert(sizeof(struct fault_cell) == 280, "fault_cell");
-_Static_assert(sizeof(struct fault_proc) == 32, "fault_proc");
+_Static_assert(sizeof(struct fault_cell) == 288, "fault_cell");
+_Static_assert(sizeof(struct fault_proc) == 48, "fault_proc");
 _Static_assert(sizeof(struct fault_vma) == 40, "fault_vma");
 _Static_assert(sizeof(struct fault_bad_event) == 24 + 40 + 120 + 16, "fault_bad_event");
 

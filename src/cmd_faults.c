@@ -16,6 +16,7 @@
 #include "faults.skel.h"
 #include "lib/log.h"
 #include "trace/attach.h"
+#include "trace/features.h"
 
 static bool wants_stacks(const struct faults *f)
 {
@@ -75,9 +76,11 @@ static int on_process(void *arg, struct process *p)
 {
 	struct faults *f = arg;
 
-	if (p->ended)
-		symbolizer_forget(f->sym, p->pid);
-	return 0;
+	if (!p->ended)
+		return 0;
+	symbolizer_forget(f->sym, p->pid);
+	f->purge_wanted = true;
+	return f->bpf && f->last_tick_ns ? faults_purge(f) : 0; /* may free *p */
 }
 
 static int on_event(void *arg, const struct event *ev, size_t len)
@@ -143,7 +146,8 @@ static int on_tick(void *arg, bool last)
 			err = print_losses(f);
 	}
 	f->ticks++;
-	return err;
+	f->purged_ns = 0; /* what was reported now may go */
+	return err || last ? err : faults_purge(f);
 }
 
 static int print_start(struct faults *f)
@@ -175,7 +179,8 @@ static int print_start(struct faults *f)
 	}
 	s.kernel = uname(&u) ? "" : u.release;
 	s.skipped = no_codes;
-	s.n_skipped = f->o->detail == FAULTS_DETAIL_FULL && !f->o->bad && !f->has_error_code;
+	s.n_skipped = f->o->detail == FAULTS_DETAIL_FULL && !f->o->bad &&
+		      !feature_has(FEATURE_EXCEPTIONS);
 	return view_start(f->view, &s);
 }
 
@@ -261,8 +266,10 @@ static void close_rooms(struct faults *f)
 	faults_files_free(f->files);
 	faults_bads_free(f->bads);
 	faults_check_free(f->check);
+	faults_cells_free(f->cells);
 	tracer_free(f->tracer);
 	free(f->previous);
+	free(f->gone.v);
 	if (f->run_time_fd >= 0)
 		close(f->run_time_fd);
 }

@@ -18,9 +18,20 @@
 #include "view/view.h"
 
 struct faults_bpf;
+struct faults_cells;
 struct faults_files;
 struct faults_bads;
 struct faults_check;
+
+/* What processes that have ended leave; see faults_purge.c. */
+struct faults_gone {
+	struct fault_cell *v; /* to be in the report at the end */
+	size_t n, cap;
+	struct fault_cell rest;	 /* of those that found no room in it */
+	uint64_t dropped;	 /* faults in rest */
+	uint64_t minor, major;	 /* of all cells that were taken */
+	struct fault_proc procs; /* sums */
+};
 
 struct faults {
 	const struct faults_opts *o;
@@ -39,13 +50,16 @@ struct faults {
 	size_t n_previous;
 	struct bpf_link **links;
 	size_t n_links, cap_links;
-	int cells_fd, procs_fd, blocks_fd, sites_fd, stats_fd, fault_stats_fd;
+	struct faults_cells *cells; /* NULL with --rss */
+	int procs_fd, sites_fd, stats_fd, fault_stats_fd;
 	int run_time_fd; /* holds the kernel's run time statistics on; -1 */
-	bool has_error_code;
-	bool every; /* the whole machine */
+	bool every;	 /* the whole machine */
 	uint64_t map_bytes, ticks, last_tick_ns, end_ns;
 	uint64_t now_ns; /* wall clock of this tick */
 	bool incomplete;
+	struct faults_gone gone;
+	bool purge_wanted;
+	uint64_t purged_ns;
 };
 
 /* ---- load and attach ---- */
@@ -57,6 +71,30 @@ void faults_select(struct faults *f);
 /* After load. 0 or -errno. */
 int faults_attach(struct faults *f);
 void faults_detach(struct faults *f);
+
+/* ---- the table of cells ---- */
+
+struct faults_cells_maps {
+	int cells_fd, index_fd, free_fd;
+};
+
+/* n: places, of which one is the catch-all cell. 0 or -errno. The maps stay the caller's. */
+int faults_cells_new(const struct faults_cells_maps *maps, uint32_t n, struct faults_cells **ret);
+void faults_cells_free(struct faults_cells *c);
+/* Calls fn with every cell in use, which may change meanwhile, until it returns not 0: that. */
+int faults_cells_each(const struct faults_cells *c,
+		      int (*fn)(const struct fault_cell *cell, void *arg), void *arg);
+
+/* Takes a cell out: 0, -ENOENT or another -errno. Of an ended process only. */
+int faults_cells_take(struct faults_cells *c, uint64_t id, struct fault_cell *ret);
+
+/* ---- processes that have ended ---- */
+
+/* Makes room, once a second at most. 0 or -errno. May free processes. */
+int faults_purge(struct faults *f);
+/* Whether the last report had all of a cell. */
+bool faults_reported(const struct faults *f, const struct fault_cell *c);
+void faults_proc_sum(struct fault_proc *to, const struct fault_proc *add);
 
 /* ---- names of files ---- */
 
@@ -115,6 +153,8 @@ struct faults_bads *faults_bads_new(void);
 void faults_bads_free(struct faults_bads *b);
 /* Rows that found no room. */
 uint64_t faults_bads_dropped(const struct faults_bads *b);
+/* Keeps the processes that the report names. */
+void faults_bads_hold(struct faults *f);
 /* An EVENT_FAULT_BAD: 0 or -ENOMEM. */
 int faults_bads_add(struct faults *f, const struct fault_bad_event *e);
 

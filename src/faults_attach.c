@@ -14,13 +14,20 @@
 #include "faults.skel.h"
 #include "lib/log.h"
 #include "trace/attach.h"
+#include "trace/features.h"
+
+enum hook_kind {
+	HOOK_EVENT,	 /* software event, see config */
+	HOOK_TRACEPOINT, /* classic: see category */
+	HOOK_RAW,	 /* raw tracepoint */
+};
 
 struct hook {
 	struct bpf_program *prog;
-	uint64_t config;      /* software event, where category is NULL */
-	const char *category; /* tracepoint */
-	const char *name;
-	bool wanted, optional;
+	enum hook_kind kind;
+	uint64_t config;
+	const char *category, *name;
+	bool wanted;
 };
 
 #define N_HOOKS 9
@@ -29,26 +36,26 @@ struct hook {
 static void hooks_fill(const struct faults *f, struct hook h[N_HOOKS])
 {
 	const struct faults_opts *o = f->o;
-	bool full = o->detail == FAULTS_DETAIL_FULL;
+	bool full = o->detail == FAULTS_DETAIL_FULL && !o->bad;
 	bool timed = o->detail != FAULTS_DETAIL_COUNT;
 	bool both = o->major == o->minor;
+	bool codes = feature_has(FEATURE_EXCEPTIONS);
 	struct hook all[N_HOOKS] = {
-		{f->bpf->progs.fault_start, PERF_COUNT_SW_PAGE_FAULTS, NULL, "page-faults", timed,
-		 false},
-		{f->bpf->progs.fault_minor, PERF_COUNT_SW_PAGE_FAULTS_MIN, NULL, "minor-faults",
-		 both || o->minor, false},
-		{f->bpf->progs.fault_major, PERF_COUNT_SW_PAGE_FAULTS_MAJ, NULL, "major-faults",
-		 both || o->major, false},
-		{f->bpf->progs.fault_page_alloc, 0, "kmem", "mm_page_alloc", full && !o->bad,
-		 false},
-		{f->bpf->progs.fault_exception_user, 0, "exceptions", "page_fault_user",
-		 full && !o->bad, true},
-		{f->bpf->progs.fault_exception_kernel, 0, "exceptions", "page_fault_kernel",
-		 full && !o->bad, true},
-		{f->bpf->progs.fault_page_free, 0, "kmem", "mm_page_free", o->rss, false},
-		{f->bpf->progs.fault_signal, 0, "signal", "signal_generate", timed && !o->rss,
-		 false},
-		{f->bpf->progs.fault_exit, 0, "sched", "sched_process_exit", !o->rss, false},
+		{f->bpf->progs.fault_start, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS, NULL,
+		 "page-faults", timed && !codes},
+		{f->bpf->progs.fault_exception_user, HOOK_RAW, 0, NULL, "page_fault_user",
+		 timed && codes},
+		{f->bpf->progs.fault_exception_kernel, HOOK_RAW, 0, NULL, "page_fault_kernel",
+		 timed && codes},
+		{f->bpf->progs.fault_minor, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS_MIN, NULL,
+		 "minor-faults", both || o->minor},
+		{f->bpf->progs.fault_major, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS_MAJ, NULL,
+		 "major-faults", both || o->major},
+		{f->bpf->progs.fault_page_alloc, HOOK_TRACEPOINT, 0, "kmem", "mm_page_alloc", full},
+		{f->bpf->progs.fault_page_free, HOOK_TRACEPOINT, 0, "kmem", "mm_page_free", o->rss},
+		{f->bpf->progs.fault_signal, HOOK_TRACEPOINT, 0, "signal", "signal_generate",
+		 timed && !o->rss},
+		{f->bpf->progs.fault_exit, HOOK_TRACEPOINT, 0, "sched", "sched_process_exit", true},
 	};
 
 	memcpy(h, all, sizeof(all));
@@ -101,20 +108,36 @@ static int attach_cpu(struct faults *f, const struct hook *h, int cpu)
 	return keep_link(f, link);
 }
 
-static int attach_hook(struct faults *f, const struct hook *h)
+static int attach_every_cpu(struct faults *f, const struct hook *h)
 {
-	int cpus = libbpf_num_possible_cpus(), err = 0;
-	struct bpf_link *link;
+	int cpus = libbpf_num_possible_cpus(), err = cpus < 0 ? cpus : 0;
 
-	if (h->category) {
-		err = attach_tracepoint(h->prog, h->category, h->name, &link);
-		return err ? err : keep_link(f, link);
-	}
-	if (cpus < 0)
-		return cpus;
 	for (int cpu = 0; cpu < cpus && !err; cpu++)
 		err = attach_cpu(f, h, cpu);
 	return err;
+}
+
+static int attach_raw(struct faults *f, const struct hook *h)
+{
+	struct bpf_link *link = bpf_program__attach_raw_tracepoint(h->prog, h->name);
+	int err = libbpf_get_error(link);
+
+	return err ? err : keep_link(f, link);
+}
+
+static int attach_hook(struct faults *f, const struct hook *h)
+{
+	struct bpf_link *link;
+	int err;
+
+	if (!h->wanted)
+		return 0;
+	if (h->kind == HOOK_EVENT)
+		return attach_every_cpu(f, h);
+	if (h->kind == HOOK_RAW)
+		return attach_raw(f, h);
+	err = attach_tracepoint(h->prog, h->category, h->name, &link);
+	return err ? err : keep_link(f, link);
 }
 
 /*
@@ -124,24 +147,15 @@ static int attach_hook(struct faults *f, const struct hook *h)
 int faults_attach(struct faults *f)
 {
 	struct hook h[N_HOOKS];
-	int err;
+	int err = 0;
 
 	hooks_fill(f, h);
-	for (size_t k = N_HOOKS; k > 0; k--) {
-		struct hook *hook = &h[k - 1];
-
-		if (!hook->wanted)
-			continue;
-		err = attach_hook(f, hook);
-		if (err == -ENOENT && hook->optional)
-			continue;
-		if (err) {
-			log_error("cannot attach to '%s': %s", hook->name, errno_name(err));
-			return err;
-		}
-		f->has_error_code |= hook->optional;
+	for (size_t k = N_HOOKS; k > 0 && !err; k--) {
+		err = attach_hook(f, &h[k - 1]);
+		if (err)
+			log_error("cannot attach to '%s': %s", h[k - 1].name, errno_name(err));
 	}
-	return 0;
+	return err;
 }
 
 void faults_detach(struct faults *f)

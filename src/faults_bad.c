@@ -68,6 +68,16 @@ int faults_bads_add(struct faults *f, const struct fault_bad_event *e)
 	return err;
 }
 
+void faults_bads_hold(struct faults *f)
+{
+	for (size_t i = 0; i < f->bads->n; i++) {
+		struct process *p = faults_process(f, f->bads->v[i].e.ev.proc_key);
+
+		if (p)
+			p->in_report = true;
+	}
+}
+
 uint64_t faults_bads_dropped(const struct faults_bads *b)
 {
 	return b->dropped;

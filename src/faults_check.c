@@ -100,28 +100,30 @@ int faults_check_begin(struct faults *f, bool attached)
 
 struct sums {
 	struct counters kernel, traced, slack;
-	uint64_t failed, bad;
+	struct fault_proc procs;
 };
+
+void faults_proc_sum(struct fault_proc *to, const struct fault_proc *add)
+{
+	to->failed += add->failed;
+	to->bad += add->bad;
+	to->exit_minor += add->exit_minor;
+	to->exit_major += add->exit_major;
+	to->taken_minor += add->taken_minor;
+	to->taken_major += add->taken_major;
+}
 
 static int on_proc(const void *key, const void *value, void *arg)
 {
-	const struct fault_proc *p = value;
-	struct sums *s = arg;
-
 	(void)key;
-	s->kernel.minor += p->exit_minor;
-	s->kernel.major += p->exit_major;
-	s->failed += p->failed;
-	s->bad += p->bad;
+	faults_proc_sum(&((struct sums *)arg)->procs, value);
 	return 0;
 }
 
-static int on_cell(const void *key, const void *value, void *arg)
+static int on_cell(const struct fault_cell *c, void *arg)
 {
-	const struct fault_cell *c = value;
 	struct sums *s = arg;
 
-	(void)key;
 	s->traced.minor += c->minor;
 	s->traced.major += c->major;
 	return 0;
@@ -130,12 +132,14 @@ static int on_cell(const void *key, const void *value, void *arg)
 static int sums_read(struct faults *f, struct sums *s)
 {
 	struct collect_map procs = {f->procs_fd, sizeof(uint64_t), sizeof(struct fault_proc)};
-	struct collect_map cells = {f->cells_fd, sizeof(uint64_t), sizeof(struct fault_cell)};
 	struct processes *all = tracer_processes(f->tracer);
 	int err = collect_each(&procs, on_proc, s);
 
+	faults_proc_sum(&s->procs, &f->gone.procs);
+	s->kernel = (struct counters){s->procs.exit_minor, s->procs.exit_major};
+	s->traced = (struct counters){f->gone.minor, f->gone.major};
 	if (!err)
-		err = collect_each(&cells, on_cell, s);
+		err = faults_cells_each(f->cells, on_cell, s);
 	for (size_t i = 0; i < processes_count(all) && !err; i++) {
 		const struct process *p = processes_at(all, i);
 		struct counters now;
@@ -174,7 +178,7 @@ static void message_fill(const struct faults *f, const struct sums *s, char *buf
 		 "%llu more failed",
 		 (long long)s->kernel.minor, (long long)s->kernel.major, (long long)missing,
 		 s->slack.minor + s->slack.major ? ", or while we attached" : "",
-		 (unsigned long long)(s->failed + s->bad));
+		 (unsigned long long)(s->procs.failed + s->procs.bad));
 }
 
 static struct view_field number(const char *key, uint64_t n)
@@ -201,9 +205,11 @@ int faults_check_print(struct faults *f)
 		number("traced_major", s.traced.major),
 		difference("missing_minor", s.kernel.minor, s.traced.minor),
 		difference("missing_major", s.kernel.major, s.traced.major),
+		number("taken_minor", s.procs.taken_minor),
+		number("taken_major", s.procs.taken_major),
 		number("slack", s.slack.minor + s.slack.major),
-		number("failed", s.failed),
-		number("bad", s.bad),
+		number("failed", s.procs.failed),
+		number("bad", s.procs.bad),
 		{.key = "message", .kind = VIEW_WORD, .word = message, .title = ""},
 	};
 

@@ -57,6 +57,7 @@ static void configure(struct faults *f)
 	configure_pidns(cfg);
 	fc->classify = o->detail == FAULTS_DETAIL_FULL && !o->bad;
 	fc->timed = o->detail != FAULTS_DETAIL_COUNT;
+	fc->both_ends = fc->timed && o->major == o->minor && !o->rss;
 	fc->by_stack = !!(f->by & FAULTS_BY_STACK) && !o->bad;
 	fc->by_thread = !!(f->by & FAULTS_BY_THREAD);
 	fc->range_shift = f->by & FAULTS_BY_RANGE ? log2_of(o->range_bytes) : 0;
@@ -70,33 +71,46 @@ static void configure(struct faults *f)
 /* What the options do not need is not made; the verifier removes the code that uses it. */
 static int drop_maps(struct faults *f)
 {
-	struct bpf_map *unused[] = {
+	struct bpf_map *always[] = {
 		f->bpf->maps.threads,
 		f->bpf->maps.threads_hash,
 		f->bpf->maps.thread_blank,
 		feature_has(FEATURE_TASK_STORAGE) ? f->bpf->maps.fault_threads_hash
 						  : f->bpf->maps.fault_threads,
-		f->o->rss ? f->bpf->maps.fault_cells : f->bpf->maps.blocks,
-		f->o->rss ? NULL : f->bpf->maps.sites,
 	};
+	struct bpf_map *counts[] = {
+		f->bpf->maps.fault_cells,
+		f->bpf->maps.fault_index,
+		f->bpf->maps.fault_free,
+	};
+	struct bpf_map *resident[] = {f->bpf->maps.blocks, f->bpf->maps.sites};
 	int err = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(unused) && !err; i++)
-		if (unused[i])
-			err = bpf_map__set_autocreate(unused[i], false);
+	for (size_t i = 0; i < ARRAY_SIZE(always) && !err; i++)
+		err = bpf_map__set_autocreate(always[i], false);
+	for (size_t i = 0; i < ARRAY_SIZE(counts) && !err && f->o->rss; i++)
+		err = bpf_map__set_autocreate(counts[i], false);
+	for (size_t i = 0; i < ARRAY_SIZE(resident) && !err && !f->o->rss; i++)
+		err = bpf_map__set_autocreate(resident[i], false);
 	return err;
+}
+
+static uint32_t n_rows(const struct faults *f)
+{
+	return (uint32_t)f->o->max_rows + 1; /* and the one for all others */
 }
 
 static int size_maps(struct faults *f)
 {
 	bool many = f->every || f->o->common.cgroup || f->o->common.follow;
-	uint32_t rows = (uint32_t)f->o->max_rows + 1;
 	struct {
 		struct bpf_map *map;
 		uint32_t n;
 	} sizes[] = {
-		{f->bpf->maps.fault_cells, rows},
-		{f->bpf->maps.sites, rows},
+		{f->bpf->maps.fault_cells, n_rows(f)},
+		{f->bpf->maps.fault_index, n_rows(f)},
+		{f->bpf->maps.fault_free, n_rows(f)},
+		{f->bpf->maps.sites, n_rows(f)},
 		{f->bpf->maps.blocks, RSS_PAGES / (uint32_t)MIN(f->o->sample, 16u)},
 		{f->bpf->maps.procs, many ? PROCS_EVERY : 4096},
 		{f->bpf->maps.slices, many ? PROCS_EVERY : 4096},
@@ -109,19 +123,20 @@ static int size_maps(struct faults *f)
 	return err ? err : unwinder_size_maps(tracer_unwinder(f->tracer), f->bpf->obj, 0);
 }
 
-/* Where what finds no row is counted. */
-static int make_catch_all(struct faults *f)
+/* With the place where what finds no row is counted. */
+static int fill_tables(struct faults *f)
 {
-	struct fault_cell cell = {.sent = UINT32_MAX};
+	struct faults_cells_maps maps = {
+		.cells_fd = bpf_map__fd(f->bpf->maps.fault_cells),
+		.index_fd = bpf_map__fd(f->bpf->maps.fault_index),
+		.free_fd = bpf_map__fd(f->bpf->maps.fault_free),
+	};
 	struct site site = {.sent = 1};
 	uint64_t id = CATCH_ALL_SITE;
-	int err;
 
 	if (f->o->rss)
-		err = bpf_map_update_elem(f->sites_fd, &id, &site, BPF_ANY);
-	else
-		err = bpf_map_update_elem(f->cells_fd, &id, &cell, BPF_ANY);
-	return err ? -errno : 0;
+		return bpf_map_update_elem(f->sites_fd, &id, &site, BPF_ANY);
+	return faults_cells_new(&maps, n_rows(f), &f->cells);
 }
 
 static void note_maps(struct faults *f)
@@ -129,7 +144,6 @@ static void note_maps(struct faults *f)
 	struct bpf_map *m;
 
 	f->obj = f->bpf->obj;
-	f->cells_fd = bpf_map__fd(f->bpf->maps.fault_cells);
 	f->procs_fd = bpf_map__fd(f->bpf->maps.fault_procs);
 	f->sites_fd = bpf_map__fd(f->bpf->maps.sites);
 	f->stats_fd = bpf_map__fd(f->bpf->maps.stats);
@@ -169,7 +183,7 @@ int faults_load(struct faults *f)
 		err = faults_bpf__load(f->bpf);
 	if (!err) {
 		note_maps(f);
-		err = make_catch_all(f);
+		err = fill_tables(f);
 	}
 	if (err)
 		log_error("cannot load the BPF programs: %s", errno_name(err));

@@ -56,8 +56,7 @@ static const struct {
  */
 static bool may_miss(const struct bpf_program *p)
 {
-	static const char *const names[] = {"fault_exception_kernel", "fault_page_alloc",
-					    "fault_page_free"};
+	static const char *const names[] = {"fault_page_alloc", "fault_page_free"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (strcmp(bpf_program__name(p), names[i]) == 0)
@@ -114,6 +113,7 @@ int faults_losses_read(struct faults *f, struct loss **ret, size_t *ret_n)
 		losses[i] = rows[i].loss;
 		losses[i].count = rows[i].of_faults ? own[rows[i].stat] : stats[rows[i].stat];
 	}
+	losses[0].count += f->gone.dropped;
 	losses[1].count += faults_bads_dropped(f->bads);
 	programs_read(f, &misses, &run_ns);
 	losses[n++] = (struct loss){"probes_missed", misses,
@@ -133,11 +133,8 @@ int faults_losses_read(struct faults *f, struct loss **ret, size_t *ret_n)
 	return 0;
 }
 
-static int on_cell(const void *key, const void *value, void *arg)
+static int on_cell(const struct fault_cell *c, void *arg)
 {
-	const struct fault_cell *c = value;
-
-	(void)key;
 	*(uint64_t *)arg += c->minor + c->major;
 	return 0;
 }
@@ -151,14 +148,13 @@ static int on_site(const void *key, const void *value, void *arg)
 
 void faults_activity(struct faults *f, uint64_t *ret_events, uint64_t *ret_run_ns)
 {
-	struct collect_map cells = {f->cells_fd, sizeof(uint64_t), sizeof(struct fault_cell)};
 	struct collect_map sites = {f->sites_fd, sizeof(uint64_t), sizeof(struct site)};
 	uint64_t misses;
 
-	*ret_events = 0;
+	*ret_events = f->gone.minor + f->gone.major;
 	if (f->o->rss)
 		collect_each(&sites, on_site, ret_events);
 	else
-		collect_each(&cells, on_cell, ret_events);
+		faults_cells_each(f->cells, on_cell, ret_events);
 	programs_read(f, &misses, ret_run_ns);
 }

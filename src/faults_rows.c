@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "faults.h"
-#include "trace/collect.h"
 
 /* ---- cells ---- */
 
@@ -16,18 +15,14 @@ struct cells {
 	size_t n, cap;
 };
 
-static int on_cell(const void *key, const void *value, void *arg)
+static int on_cell(const struct fault_cell *cell, void *arg)
 {
 	struct cells *c = arg;
 	int err = array_reserve(&c->v, &c->cap, c->n + 1, sizeof(*c->v));
 
-	if (err)
-		return err;
-	(void)key;
-	memcpy(&c->v[c->n].v, value, sizeof(struct fault_cell));
-	c->v[c->n].key = c->v[c->n].v.key;
-	c->n++;
-	return 0;
+	if (!err)
+		c->v[c->n++] = (struct faults_cell){cell->key, *cell};
+	return err;
 }
 
 static int by_key(const void *a, const void *b)
@@ -115,11 +110,24 @@ static int cells_difference(struct faults *f, struct cells *c)
 	return err;
 }
 
+bool faults_reported(const struct faults *f, const struct fault_cell *c)
+{
+	const struct faults_cell key = {.key = c->key};
+	const struct faults_cell *was =
+		f->n_previous ? bsearch(&key, f->previous, f->n_previous, sizeof(key), by_key)
+			      : NULL;
+
+	return was && was->v.minor == c->minor && was->v.major == c->major;
+}
+
 static int cells_read(struct faults *f, struct cells *ret)
 {
-	struct collect_map map = {f->cells_fd, sizeof(uint64_t), sizeof(struct fault_cell)};
-	int err = collect_each(&map, on_cell, ret);
+	int err = faults_cells_each(f->cells, on_cell, ret);
 
+	for (size_t i = 0; i < f->gone.n && !err; i++)
+		err = on_cell(&f->gone.v[i], ret);
+	if (!err && f->gone.dropped)
+		err = on_cell(&f->gone.rest, ret);
 	if (err)
 		return err;
 	if (ret->n)

@@ -78,6 +78,11 @@ static bool probe_cachestat(void)
 	return syscall(SYS_cachestat, -1, NULL, NULL, 0) && errno != ENOSYS;
 }
 
+static bool probe_exceptions(void)
+{
+	return tracepoint_id("exceptions", "page_fault_user") > 0;
+}
+
 static bool probe_tracepoints(void)
 {
 	return tracepoint_id("sched", "sched_process_exec") > 0;
@@ -209,6 +214,9 @@ static const struct {
 			    "functions, for kmem's bulk frees and cachestat (v5.5, fec56f5890d9)",
 			    probe_fentry},
 	[FEATURE_KPROBE] = {"kprobe", "the same where there is no fentry", probe_kprobe},
+	[FEATURE_EXCEPTIONS] = {"exceptions",
+				"error codes of page faults: exact causes, at less cost",
+				probe_exceptions},
 };
 
 /* MEMTALLY_WITHOUT="NAME,NAME": as if the kernel had not these, to test what then happens. */

@@ -112,6 +112,33 @@ int stacks_add_alias(struct stacks *s, uint64_t alias, uint64_t site)
 	return 0;
 }
 
+int stacks_drop(struct stacks *s, bool (*fn)(const struct stack *st, void *arg), void *arg)
+{
+	struct stacks kept = {.cap = s->cap, .slots = calloc(s->cap + 1, sizeof(*s->slots))};
+
+	if (!kept.slots)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->cap; i++) {
+		const struct slot *slot = &s->slots[i];
+
+		if (!slot->stack || fn(slot->stack, arg))
+			continue;
+		*slot_of(&kept, slot->site) = *slot;
+		kept.n++;
+		if (!slot->alias)
+			kept.bytes +=
+				sizeof(*slot->stack) + slot->stack->n * sizeof(slot->stack->pcs[0]);
+	}
+	/* Those not kept: their aliases went too, as fn sees the same stack. */
+	for (size_t i = 0; i < s->cap; i++)
+		if (s->slots[i].stack && !s->slots[i].alias &&
+		    !slot_of(&kept, s->slots[i].site)->stack)
+			free(s->slots[i].stack);
+	free(s->slots);
+	*s = kept;
+	return 0;
+}
+
 const struct stack *stacks_find(const struct stacks *s, uint64_t site)
 {
 	return s->cap ? slot_of(s, site)->stack : NULL;

@@ -32,6 +32,8 @@ int stacks_add_alias(struct stacks *s, uint64_t alias, uint64_t site);
 uint64_t stacks_site(const struct stacks *s, uint64_t site);
 /* NULL if unknown. Valid until stacks_free(). */
 const struct stack *stacks_find(const struct stacks *s, uint64_t site);
+/* Frees the stacks that fn says so of, and their aliases. 0 or -ENOMEM (nothing was freed). */
+int stacks_drop(struct stacks *s, bool (*fn)(const struct stack *st, void *arg), void *arg);
 size_t stacks_bytes(const struct stacks *s);
 
 #endif

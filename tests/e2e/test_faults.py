@@ -9,6 +9,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -134,6 +135,7 @@ def test_exact_by_cause(trace, case, pages, exact, unseen):
     f, _, kernel = trace(case, pages, "--by", "mapping,cause")
     check = f.one("check")
     assert (check["kernel_minor"], check["kernel_major"]) == kernel
+    assert check["taken_minor"] <= check["missing_minor"]
     assert (check["traced_minor"] + unseen, check["traced_major"]) == kernel
     assert check["missing_minor"] == unseen and check["missing_major"] == 0
     assert sum(r["minor"] for r in f.of("mapping")) + unseen == kernel[0]
@@ -259,6 +261,7 @@ def test_cold_file_is_named_with_the_time_it_cost(trace, tmp_path):
     row = f.of("mapping")[0]
     assert row["top_mapping"] == str(tmp_path / "file") and row["kind"] == "file"
     assert row["major"] == 512 and row["minor"] == 0
+    assert f.one("check")["failed"] == 0, "what is not looked at has not failed"
     assert row["major_ms"] > 0 and row["inode"] == os.stat(tmp_path / "file").st_ino
 
 
@@ -313,6 +316,99 @@ def test_program_counts_from_its_exec(faults, tmp_path):
     assert check["missing_minor"] == 1 and check["missing_major"] == 0, check
     assert f.one("process")["comm"] == "faults_table-o2"
     assert f.one("end")["program_status"] == 0
+
+
+def test_what_the_kernel_takes_is_seen_in_its_counters(faults):
+    f = faults("--", victim_path("faults_table-o2"), "--case", "populate", "--pages", 2000,
+               "--no-wait").stop(None)
+    f.assert_clean()
+    check = f.one("check")
+    assert check["missing_minor"] == 6001, check  # and the argument page of the exec
+    assert check["missing_minor"] - check["taken_minor"] in (0, 1), check
+    assert check["missing_major"] == check["taken_major"] == 0
+
+
+def test_without_error_codes_counts_are_the_same(trace, monkeypatch):
+    monkeypatch.setenv("MEMTALLY_WITHOUT", "exceptions")
+    f, _, kernel = trace("anon", 2000)
+    row = f.one("process")
+    assert (row["minor"], row["major"]) == kernel and row["latency_us"]["p50"] > 0
+    assert row["mapping"]["anon"] >= 2000 and row["cause"]["first touch"] >= 2000
+    assert any("exceptions" in s for s in f.objects[0]["skipped"])
+
+
+@pytest.fixture
+def cgroup():
+    """A fresh cgroup v2 directory."""
+    mounts = [line.split() for line in pathlib.Path("/proc/mounts").read_text().splitlines()]
+    roots = [m[1] for m in mounts if m[2] == "cgroup2"]
+    if not roots:
+        pytest.skip("no cgroup v2 file system is mounted")
+    path = pathlib.Path(roots[0]) / f"memtally-test-{os.getpid()}"
+    try:
+        path.mkdir()
+    except OSError as e:
+        pytest.skip(f"no cgroup can be made here: {e}")
+    yield path
+    # Members that are no children of ours leave when they are reaped.
+    deadline = time.monotonic() + DEADLINE
+    while (path / "cgroup.procs").read_text() and time.monotonic() < deadline:
+        for pid in (path / "cgroup.procs").read_text().split():
+            (path.parent / "cgroup.procs").write_text(pid)
+    path.rmdir()
+
+
+def test_cgroup_counts_its_members_only(victim, faults, cgroup):
+    inside = victim("faults_table-o2", "--case", "anon", "--pages", 2000)
+    outside = victim("faults_table-o2", "--case", "anon", "--pages", 3000)
+    (cgroup / "cgroup.procs").write_text(str(inside.pid))
+    f = faults("--cgroup", cgroup).started()
+    before = counters(inside.pid)
+    inside.run()
+    outside.run()
+    after = counters(inside.pid)
+    f.stop()
+    f.assert_clean()
+    row = f.one("process")
+    assert row["pid"] == inside.pid
+    assert (row["minor"], row["major"]) == tuple(b - a for a, b in zip(before, after))
+
+
+def test_ended_processes_make_room(faults):
+    """128 rows for 320 images (fork and exec): each is reported, then forgotten."""
+    shell = subprocess.Popen(["/bin/sh", "-c", "while read n; do /bin/true; done"],
+                             stdin=subprocess.PIPE)
+    try:
+        f = faults("-p", shell.pid, "--follow", "--by", "process", "--detail", "count",
+                   "--max-rows", 128, "0.05").started()
+        pids = set()
+        for batch in range(1, 21):
+            shell.stdin.write(b"x\n" * 8)
+            shell.stdin.flush()
+            while len(pids) < batch * 8:
+                line = f.lines.next()
+                assert line, "memtally ended"
+                row = json.loads(line)
+                if row["type"] == "process" and row.get("pid") != shell.pid:
+                    pids.add(row["pid"])
+    finally:
+        shell.stdin.close()
+        shell.wait(DEADLINE)
+    f.stop(None)
+    f.assert_clean()
+    total = sum(o["minor"] for o in f.of("process"))
+    assert total == f.one("check")["traced_minor"]
+
+
+def test_ended_processes_stay_in_the_last_report(faults, tmp_path):
+    script = tmp_path / "many.sh"
+    script.write_text("for i in $(seq 200); do /bin/true; done\n")
+    f = faults("--follow", "--by", "process", "--detail", "count", "--", "/bin/sh",
+               script).stop(None)
+    f.assert_clean()
+    # The shell, seq, and 200 times true.
+    assert len({o["pid"] for o in f.of("process")}) == 202
+    assert sum(o["minor"] for o in f.of("process")) == f.one("check")["traced_minor"]
 
 
 RSS_ONE_BY_ONE = ["unmapped", "kept", "moved", "partly", "first", "again", "last"]

@@ -108,6 +108,41 @@ static void test_length_is_bounded(void **state)
 	stacks_free(s);
 }
 
+static bool is_odd(const struct stack *st, void *arg)
+{
+	++*(size_t *)arg;
+	return st->site & 1;
+}
+
+static void test_drop(void **state)
+{
+	struct stacks *s = stacks_new();
+	size_t asked = 0, bytes;
+
+	(void)state;
+	assert_int_equal(stacks_drop(s, is_odd, &asked), 0);
+	bytes = stacks_bytes(s);
+	for (uint64_t site = 1; site <= 2000; site++) {
+		struct stack_event ev = event(site << 20 | (site & 1), 3);
+
+		assert_int_equal(stacks_add(s, &ev), 0);
+	}
+	stacks_add_alias(s, 5001, 1 << 20 | 1); /* of one that goes */
+	stacks_add_alias(s, 5003, 2 << 20);	/* of one that stays */
+	assert_int_equal(stacks_drop(s, is_odd, &asked), 0);
+	assert_int_equal(asked, 2002);
+	for (uint64_t site = 1; site <= 2000; site++) {
+		const struct stack *st = stacks_find(s, site << 20 | (site & 1));
+
+		assert_int_equal(!st, site & 1);
+		assert_true(!st || (st->n == 3 && st->pcs[2] == st->site + 2));
+	}
+	assert_null(stacks_find(s, 5001));
+	assert_int_equal(stacks_site(s, 5003), 2 << 20);
+	assert_true(stacks_bytes(s) > bytes);
+	stacks_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -116,6 +151,7 @@ int main(void)
 		cmocka_unit_test(test_alias),
 		cmocka_unit_test(test_first_one_stays),
 		cmocka_unit_test(test_length_is_bounded),
+		cmocka_unit_test(test_drop),
 	};
 
 	return cmocka_run_group_tests_name("stacks", tests, NULL, NULL);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The table of cells, fault_cells.bpf.h: an array that is mapped here, an index by id, and
+ * a stack of the places that are free. Place 0 is the catch-all cell.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "faults.h"
+#include "trace/collect.h"
+
+struct faults_cells {
+	struct fault_cell *v; /* as the kernel writes them */
+	size_t bytes;
+	int index_fd, free_fd;
+};
+
+static size_t page_up(size_t n)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (n + page - 1) / page * page;
+}
+
+static int put_free(const struct faults_cells *c, uint32_t place)
+{
+	return bpf_map_update_elem(c->free_fd, NULL, &place, BPF_ANY);
+}
+
+/* The catch-all cell, and all others free. */
+static int fill(struct faults_cells *c, uint32_t n)
+{
+	uint64_t id = CATCH_ALL_SITE;
+	uint32_t place = 0;
+	int err = bpf_map_update_elem(c->index_fd, &id, &place, BPF_ANY);
+
+	c->v[0].sent = UINT32_MAX;
+	for (place = n - 1; place > 0 && !err; place--)
+		err = put_free(c, place);
+	return err;
+}
+
+int faults_cells_new(const struct faults_cells_maps *maps, uint32_t n, struct faults_cells **ret)
+{
+	struct faults_cells *c = calloc(1, sizeof(*c));
+	int err;
+
+	if (!c)
+		return -ENOMEM;
+	c->bytes = page_up(n * sizeof(*c->v));
+	c->index_fd = maps->index_fd;
+	c->free_fd = maps->free_fd;
+	c->v = mmap(NULL, c->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, maps->cells_fd, 0);
+	err = c->v == MAP_FAILED ? -errno : fill(c, n);
+	if (err)
+		faults_cells_free(c);
+	else
+		*ret = c;
+	return err;
+}
+
+void faults_cells_free(struct faults_cells *c)
+{
+	if (c && c->v != MAP_FAILED)
+		munmap(c->v, c->bytes);
+	free(c);
+}
+
+struct visit {
+	const struct faults_cells *cells;
+	int (*fn)(const struct fault_cell *cell, void *arg);
+	void *arg;
+};
+
+static int on_place(const void *key, const void *value, void *arg)
+{
+	const struct visit *v = arg;
+
+	(void)key;
+	return v->fn(&v->cells->v[*(const uint32_t *)value], v->arg);
+}
+
+int faults_cells_each(const struct faults_cells *c,
+		      int (*fn)(const struct fault_cell *cell, void *arg), void *arg)
+{
+	struct collect_map index = {c->index_fd, sizeof(uint64_t), sizeof(uint32_t)};
+	struct visit v = {c, fn, arg};
+
+	return collect_each(&index, on_place, &v);
+}
+
+/*
+ * Who adds to a cell while it is taken is a thread of an ended process: there is none.
+ * A CPU that remembers the place sees that it has another id by now.
+ */
+int faults_cells_take(struct faults_cells *c, uint64_t id, struct fault_cell *ret)
+{
+	struct fault_cell *cell;
+	uint32_t place;
+
+	if (bpf_map_lookup_elem(c->index_fd, &id, &place) || !place)
+		return -ENOENT;
+	cell = &c->v[place];
+	bpf_map_delete_elem(c->index_fd, &id);
+	__atomic_store_n(&cell->id, 0, __ATOMIC_SEQ_CST);
+	*ret = *cell;
+	memset(cell, 0, sizeof(*cell));
+	return put_free(c, place);
+}
