@@ -294,14 +294,6 @@ WALK_STEP int walk_step(struct walk *w)
 }
 #endif
 
-/* 64 bits over the resolved addresses; at a million stacks two collide with 3e-8. */
-static inline __attribute__((always_inline)) __u64 walk_hash(__u64 hash, __u64 pc)
-{
-	__u64 h = (hash ^ pc) * 0x9E3779B97F4A7C15ULL;
-
-	return h ^ (h >> 32);
-}
-
 static inline __attribute__((always_inline)) void
 walk_init(struct walk *w, const struct walk_regs *regs, const struct unwind_slice *slice)
 {

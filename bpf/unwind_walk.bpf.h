@@ -200,4 +200,12 @@ walk_find_rule(const struct walk *w, __u64 pc)
 	return walk_rule(k);
 }
 
+/* 64 bits over the resolved addresses; at a million stacks two collide with 3e-8. */
+static inline __attribute__((always_inline)) __u64 walk_hash(__u64 hash, __u64 pc)
+{
+	__u64 h = (hash ^ pc) * 0x9E3779B97F4A7C15ULL;
+
+	return h ^ (h >> 32);
+}
+
 #endif

@@ -45,21 +45,21 @@ struct probe_name {
 
 /* Counters, one slot per CPU each. STAT_LOSS_FIRST on: losses, reported when not zero. */
 enum stat_id {
-	STAT_CALLS,	  /* calls of wanted processes seen at their entry */
-	STAT_CALLS_SLOW,  /* of these: at a site that the kernel has to single-step */
-	STAT_ALLOCS,	  /* cfg.count_blocks: allocations recorded */
-	STAT_FREES,	  /* cfg.count_blocks: frees of recorded blocks */
-	STAT_FREES_OTHER, /* cfg.count_blocks: frees of other blocks */
-	STAT_WALKS,	  /* kernel stacks; of users the sum over their statuses */
-	STAT_WALK_FP,	  /* of these: with frames by frame pointer guess */
-	STAT_WALK_BUSY,	  /* of these: a mapping could not be looked up */
-	STAT_WALK_NEW,	  /* of these: through a file without a table, or not in time */
-	STAT_RAWS,	  /* of these: sent to be finished in user space */
-	STAT_RAWS_FULL,	  /* of these: ... for which there was no room */
+	STAT_CALLS,	   /* calls of wanted processes seen at their entry */
+	STAT_CALLS_SLOW,   /* of these: at a site that the kernel has to single-step */
+	STAT_ALLOCS,	   /* cfg.count_blocks: allocations recorded */
+	STAT_FREES,	   /* cfg.count_blocks: frees of recorded blocks */
+	STAT_FREES_OTHER,  /* cfg.count_blocks: frees of other blocks */
+	STAT_WALKS,	   /* kernel stacks; of users the sum over their statuses */
+	STAT_WALK_FP,	   /* of these: with frames by frame pointer guess */
+	STAT_WALK_BUSY,	   /* of these: a mapping could not be looked up */
+	STAT_WALK_NEW,	   /* of these: through a file without a table, or not in time */
+	STAT_RAWS,	   /* of these: sent to be finished in user space */
+	STAT_RAWS_FULL,	   /* of these: ... for which there was no room */
 	STAT_ALLOCS_SAVED, /* kmem: seen by the second program of an event only */
-	STAT_FREES_SAVED, /* kmem: of recorded blocks, likewise */
-	STAT_FREES_BULK,  /* kmem: of recorded blocks, in bulk or by kfree_rcu() */
-	STAT_WALK_STATUS, /* first of enum walk_status counters */
+	STAT_FREES_SAVED,  /* kmem: of recorded blocks, likewise */
+	STAT_FREES_BULK,   /* kmem: of recorded blocks, in bulk or by kfree_rcu() */
+	STAT_WALK_STATUS,  /* first of enum walk_status counters */
 	STAT_LOSS_FIRST = STAT_WALK_STATUS + WALK_STATUSES,
 	STAT_BLOCKS_FULL = STAT_LOSS_FIRST, /* no room for a block */
 	STAT_SITES_FULL,   /* no room for a stack: bytes went to the catch-all site */

@@ -54,8 +54,9 @@ int leak_overhead_start(struct leak *l)
 	struct meter_config c = {
 		.obj = l->bpf->obj,
 		.stats = bpf_map__fd(l->bpf->maps.stats),
-		.programs = {l->bpf->progs.leak_enter, l->bpf->progs.leak_return,
-			     l->bpf->progs.leak_ret_site},
+		.programs = {.enter = l->bpf->progs.leak_enter,
+			     .leave = l->bpf->progs.leak_return,
+			     .ret_site = l->bpf->progs.leak_ret_site},
 		.period_ns = bound ? METER_FAST_NS : METER_PERIOD_NS,
 	};
 

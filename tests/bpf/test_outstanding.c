@@ -290,14 +290,14 @@ static void test_blocks_keep_their_step(void **state)
 		run(b, b->progs.run_add);
 		count += sample_weight_of(100, sample_interval_of(0, steps[i]),
 					  b->rodata->sample_weights);
-		assert_true((double)site_of(b, 7).count == count);
+		assert_true((double)count_of(b, 7) == count);
 		assert_true((double)site_of(b, 7).bytes == 100 * count);
 	}
 	for (uint32_t i = 0; i < 5; i++) {
 		b->bss->input.step = 3;
 		assert_int_equal(del(b, 0x1000 + i * 64), 100);
 	}
-	assert_int_equal(site_of(b, 7).count, 0);
+	assert_int_equal(count_of(b, 7), 0);
 	assert_int_equal(site_of(b, 7).bytes, 0);
 	assert_no_losses(b);
 	outstanding_test_bpf__destroy(b);
