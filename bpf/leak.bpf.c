@@ -15,6 +15,7 @@
  * the same reason as realloc, and undone if they fail.
  */
 #define WALK_WINDOW 1024 /* of user stack read at once, into the thread's state */
+#define OUTSTANDING_SLOTS
 #include "outstanding.bpf.h"
 #include "probe_name.bpf.h"
 #include "procs.bpf.h"
@@ -255,7 +256,7 @@ static __always_inline void on_resized(struct call *c, __u64 proc_key, __u64 rc)
 		return;
 	site_sub(&b);
 	b.size = c->size;
-	s = bpf_map_lookup_elem(&sites, &b.site);
+	s = site_find(b.site);
 	if (s && block_put(&key, &b))
 		site_add(s, &b);
 }

@@ -28,6 +28,10 @@ struct {
 	__type(value, struct site);
 } sites SEC(".maps");
 
+#ifdef OUTSTANDING_SLOTS
+#include "slots.bpf.h"
+#endif
+
 /* Filled by src/trace/sampling.c before load. */
 const volatile __u32 sample_weights[SAMPLE_WEIGHTS];
 const volatile __u32 sample_logs[SAMPLE_LOGS];
@@ -86,9 +90,20 @@ static __always_inline void site_add(struct site *s, const struct block_value *b
 		count(STAT_ALLOCS);
 }
 
+static __always_inline struct site *site_find(__u64 id)
+{
+#ifdef OUTSTANDING_SLOTS
+	struct site_slot *slot = site_slot(id);
+
+	if (slot && slot->id)
+		return &slot->site;
+#endif
+	return bpf_map_lookup_elem(&sites, &id);
+}
+
 static __always_inline void site_sub(const struct block_value *b)
 {
-	struct site *s = bpf_map_lookup_elem(&sites, &b->site);
+	struct site *s = site_find(b->site);
 	__u64 w = sample_weight(b);
 
 	if (!s)
@@ -113,13 +128,27 @@ static __always_inline void site_send(struct site *s, struct stack_event *stack,
 		s->sent = 1;
 }
 
+/* Where a new site finds room: in its slot, or in the table. */
+static __always_inline struct site *site_new(__u64 id, const struct site *fresh)
+{
+#ifdef OUTSTANDING_SLOTS
+	struct site_slot *slot = site_slot(id);
+	struct site *s = slot ? site_slot_claim(slot, id, fresh) : NULL;
+
+	if (s)
+		return s;
+#endif
+	bpf_map_update_elem(&sites, &id, fresh, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&sites, &id);
+}
+
 /*
  * The site of a taken stack, made if new. Where the table is full the bytes go to the
  * catch-all site, which user space made before attaching: names are lost, amounts are not.
  */
 static __always_inline struct site *site_get(struct stack_event *stack, __u64 proc_key)
 {
-	struct site *s = bpf_map_lookup_elem(&sites, &stack->site);
+	struct site *s = site_find(stack->site);
 
 	if (!s) {
 		struct site fresh = {
@@ -131,8 +160,7 @@ static __always_inline struct site *site_get(struct stack_event *stack, __u64 pr
 			.sent = !!(stack->flags & WALK_FLAG_RAW),
 		};
 
-		bpf_map_update_elem(&sites, &stack->site, &fresh, BPF_NOEXIST);
-		s = bpf_map_lookup_elem(&sites, &stack->site);
+		s = site_new(stack->site, &fresh);
 	}
 	if (s) {
 		site_send(s, stack, proc_key);
@@ -143,8 +171,7 @@ static __always_inline struct site *site_get(struct stack_event *stack, __u64 pr
 	return bpf_map_lookup_elem(&sites, &stack->site);
 }
 
-/* Takes a block out of the table; 1 if it was there, *ret is then its copy. */
-static __always_inline int block_take(const struct block_key *key, struct block_value *ret)
+static __always_inline int block_take_hash(const struct block_key *key, struct block_value *ret)
 {
 	struct block_value *b = bpf_map_lookup_elem(&blocks, key);
 
@@ -154,25 +181,75 @@ static __always_inline int block_take(const struct block_key *key, struct block_
 	return bpf_map_delete_elem(&blocks, key) == 0;
 }
 
+/* Takes a block out of the table; 1 if it was there, *ret is then its copy. */
+static __always_inline int block_take(const struct block_key *key, struct block_value *ret)
+{
+#ifdef OUTSTANDING_SLOTS
+	struct block_slot *slot = block_slot(key);
+
+	if (slot) {
+		if (block_slot_take(slot, key, ret))
+			return 1;
+		if (!slot->spilled || !block_take_hash(key, ret))
+			return 0;
+		__sync_fetch_and_add(&slot->spilled, -1);
+		return 1;
+	}
+#endif
+	return block_take_hash(key, ret);
+}
+
+/* A block whose address is handed out again was freed unseen: it leaves its site. */
+static __always_inline void block_missed(const struct block_key *key)
+{
+	struct block_value old;
+
+	if (!block_take(key, &old))
+		return;
+	count(STAT_FREES_MISSED);
+	site_sub(&old);
+}
+
+#ifdef OUTSTANDING_SLOTS
+/* Into the slot: 1 if it is there now; else it is expected in the hash table. */
+static __always_inline int block_put_slot(struct block_slot *slot, const struct block_key *key,
+					  const struct block_value *b)
+{
+	if (slot->spilled || (slot->address == key->address && slot->proc_key == key->proc_key))
+		block_missed(key);
+	if (block_slot_put(slot, key, b))
+		return 1;
+	__sync_fetch_and_add(&slot->spilled, 1);
+	return 0;
+}
+#endif
+
 /*
- * Puts a block in. An address that is outstanding already was freed unseen: the old block
- * is taken out of its site first. 1 if the block is in the table now.
+ * Puts a block in, in the place of one that is outstanding at that address. 1 if the block
+ * is in the table now.
  */
 static __always_inline int block_put(const struct block_key *key, const struct block_value *b)
 {
-	struct block_value old;
-	long err = bpf_map_update_elem(&blocks, key, b, BPF_NOEXIST);
+	long err;
+#ifdef OUTSTANDING_SLOTS
+	struct block_slot *slot = block_slot(key);
 
+	if (slot && block_put_slot(slot, key, b))
+		return 1;
+#endif
+	err = bpf_map_update_elem(&blocks, key, b, BPF_NOEXIST);
 	if (err == -EEXIST) {
-		if (block_take(key, &old)) {
-			count(STAT_FREES_MISSED);
-			site_sub(&old);
-		}
+		block_missed(key);
 		err = bpf_map_update_elem(&blocks, key, b, BPF_NOEXIST);
 	}
-	if (err)
-		count(STAT_BLOCKS_FULL);
-	return !err;
+	if (!err)
+		return 1;
+#ifdef OUTSTANDING_SLOTS
+	if (slot)
+		__sync_fetch_and_add(&slot->spilled, -1);
+#endif
+	count(STAT_BLOCKS_FULL);
+	return 0;
 }
 
 /* The clock as it was at the first call since the timer last ticked. */

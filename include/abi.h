@@ -34,6 +34,8 @@ struct cfg {
 	__u32 count_blocks; /* in STAT_ALLOCS and STAT_FREES */
 	__u32 tick_clock;   /* births exact to the timer's tick, not to the ns */
 	__u32 sample_moves; /* the step may change while we run */
+	__u32 block_slots;  /* elements of these arrays (include/slots_abi.h); 0: not used */
+	__u32 site_slots;
 	__u32 pad;
 };
 
@@ -159,7 +161,7 @@ struct stack_event {
 
 #define STACK_EVENT_HEADER 56u
 
-_Static_assert(sizeof(struct cfg) == 88, "cfg");
+_Static_assert(sizeof(struct cfg) == 96, "cfg");
 _Static_assert(sizeof(struct probe_name) == 40, "probe_name");
 _Static_assert(sizeof(struct block_key) == 16, "block_key");
 _Static_assert(sizeof(struct block_value) == 24, "block_value");

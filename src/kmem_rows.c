@@ -306,7 +306,7 @@ static int on_lives(void *arg, const struct live *v, size_t n)
 static int read_blocks(struct rows *r)
 {
 	struct lives_query q = {bpf_map__fd(r->k->bpf->maps.blocks), r->now_ns - r->k->o->older_ns,
-				r->k->stacks};
+				r->k->stacks, NULL};
 	struct lives lives;
 	int err = lives_read(&q, &lives);
 

@@ -2,7 +2,8 @@
 /*
  * leak.h - the parts of `memtally leak` among themselves: cmd_leak.c runs it, leak_load.c
  * prepares the kernel side, leak_events.c takes what the event ring brings, leak_rows.c makes rows
- * of the tables, leak_overhead.c watches what it costs, leak_losses.c says what was lost.
+ * of the tables (leak_tables.c), leak_overhead.c watches what it costs, leak_losses.c says what was
+ * lost.
  */
 #ifndef MEMTALLY_LEAK_H
 #define MEMTALLY_LEAK_H
@@ -14,6 +15,7 @@
 #include "sym/sym.h"
 #include "trace/meter.h"
 #include "trace/probes.h"
+#include "trace/slots.h"
 #include "trace/stacks.h"
 #include "trace/throttle.h"
 #include "trace/tracer.h"
@@ -68,6 +70,22 @@ int leak_attach(struct leak *l);
 int leak_on_event(void *arg, const struct event *ev, size_t len);
 /* A stack that was finished late. 0 or -ENOMEM. */
 int leak_on_stack(void *arg, const struct stack_event *ev, uint64_t call_site);
+
+/* Sizes the tables before load, and configures. 0 or what libbpf says. */
+int leak_tables_size(struct leak *l, uint32_t blocks, uint32_t sites);
+/*
+ * Walk all blocks (struct block_key, struct block_value) or sites (id, struct site); as
+ * collect_each().
+ */
+int leak_each_block(const struct leak *l, int (*fn)(const void *key, const void *value, void *arg),
+		    void *arg);
+int leak_each_site(const struct leak *l, int (*fn)(const void *key, const void *value, void *arg),
+		   void *arg);
+/* The array before the table of blocks, for one user: slots_deinit(). */
+struct slots leak_block_slots(const struct leak *l);
+/* Take out what is in the tables of these; keys[] is put into another order. 0 or -errno. */
+int leak_drop_blocks(const struct leak *l, struct block_key *keys, size_t n);
+int leak_drop_sites(const struct leak *l, const uint64_t *ids, size_t n);
 
 /*
  * One row per stack (and thread, as --by says) with outstanding memory. Rows and what they

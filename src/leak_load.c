@@ -22,7 +22,7 @@
 #define DEFAULT_BLOCKS (2u << 20)
 #define MIN_BLOCKS     (64u << 10)
 #define DEFAULT_STACKS (64u << 10)
-#define BLOCK_BYTES    104 /* of kernel memory for an element of the table of blocks */
+#define BLOCK_BYTES    104 /* of kernel memory for a block, at most */
 #define PROCS_EVERY    32768
 #define RAW_PART       4 /* of the table of stacks: for stacks that are finished late */
 
@@ -114,9 +114,7 @@ static int size_maps(struct leak *l)
 	bool task_storage = feature_has(FEATURE_TASK_STORAGE);
 	int err;
 
-	err = bpf_map__set_max_entries(l->bpf->maps.blocks, (uint32_t)blocks);
-	if (!err)
-		err = bpf_map__set_max_entries(l->bpf->maps.sites, (uint32_t)stacks + 1);
+	err = leak_tables_size(l, (uint32_t)blocks, (uint32_t)stacks + 1);
 	if (!err && (leak_wants_every(o) || o->common.follow))
 		err = bpf_map__set_max_entries(l->bpf->maps.procs, PROCS_EVERY);
 	if (!err && (leak_wants_every(o) || o->common.follow))

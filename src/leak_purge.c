@@ -3,10 +3,7 @@
  * leak_purge.c - room in the tables of a run that outlives its processes. Blocks of a
  * process that has ended can never be freed; its sites stay while a report wants them.
  */
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
-#include <string.h>
 
 #include "leak.h"
 #include "trace/collect.h"
@@ -17,19 +14,11 @@ struct doomed {
 	struct leak *l;
 	struct process **ended; /* few: since the last purge */
 	size_t n_ended;
-	size_t key_size;
-	char *keys;
-	size_t n, cap;
+	struct block_key *blocks;
+	uint64_t *sites;
+	size_t n_blocks, blocks_cap;
+	size_t n_sites, sites_cap;
 };
-
-static int doom(struct doomed *d, const void *key)
-{
-	int err = array_reserve(&d->keys, &d->cap, d->n + 1, d->key_size);
-
-	if (!err)
-		memcpy(d->keys + d->n++ * d->key_size, key, d->key_size);
-	return err;
-}
 
 static struct process *ended_owner(const struct doomed *d, uint64_t proc_key)
 {
@@ -41,13 +30,18 @@ static struct process *ended_owner(const struct doomed *d, uint64_t proc_key)
 
 static int on_block(const void *key, const void *value, void *arg)
 {
+	const struct block_key *k = key;
 	struct doomed *d = arg;
-	const struct process *p = ended_owner(d, ((const struct block_key *)key)->proc_key);
+	const struct process *p = ended_owner(d, k->proc_key);
+	int err;
 
 	(void)value;
 	if (!p || (leak_walks_blocks(d->l) && !leak_forgets(d->l, p)))
 		return 0;
-	return doom(d, key);
+	err = array_reserve(&d->blocks, &d->blocks_cap, d->n_blocks + 1, sizeof(*d->blocks));
+	if (!err)
+		d->blocks[d->n_blocks++] = *k;
+	return err;
 }
 
 static int on_site(const void *key, const void *value, void *arg)
@@ -55,28 +49,17 @@ static int on_site(const void *key, const void *value, void *arg)
 	const struct site *s = value;
 	struct doomed *d = arg;
 	struct process *p = ended_owner(d, s->proc_key);
+	int err;
 
 	if (!p)
 		return 0;
-	if (collect_count(s) <= 0 || leak_forgets(d->l, p))
-		return doom(d, key);
-	p->in_report = true;
-	return 0;
-}
-
-/* Deletes what fn dooms; how many go is of no interest, others may have been faster. */
-static int purge(struct doomed *d, const struct collect_map *map,
-		 int (*fn)(const void *key, const void *value, void *arg))
-{
-	int err;
-
-	d->key_size = map->key_size;
-	d->n = d->cap = 0;
-	d->keys = NULL;
-	err = collect_each(map, fn, d);
-	for (size_t i = 0; i < d->n; i++)
-		bpf_map_delete_elem(map->fd, d->keys + i * d->key_size);
-	free(d->keys);
+	if (collect_count(s) > 0 && !leak_forgets(d->l, p)) {
+		p->in_report = true;
+		return 0;
+	}
+	err = array_reserve(&d->sites, &d->sites_cap, d->n_sites + 1, sizeof(*d->sites));
+	if (!err)
+		d->sites[d->n_sites++] = *(const uint64_t *)key;
 	return err;
 }
 
@@ -96,16 +79,17 @@ static int find_ended(struct doomed *d, struct processes *all)
 	return 0;
 }
 
+/* How many go is of no interest: others may have been faster. */
 static int purge_all(struct doomed *d)
 {
-	struct collect_map blocks = {bpf_map__fd(d->l->bpf->maps.blocks), sizeof(struct block_key),
-				     sizeof(struct block_value)};
-	struct collect_map sites = {bpf_map__fd(d->l->bpf->maps.sites), sizeof(uint64_t),
-				    sizeof(struct site)};
-	int err = purge(d, &blocks, on_block);
+	int err = leak_each_block(d->l, on_block, d);
 
 	if (!err)
-		err = purge(d, &sites, on_site);
+		err = leak_drop_blocks(d->l, d->blocks, d->n_blocks);
+	if (!err)
+		err = leak_each_site(d->l, on_site, d);
+	if (!err)
+		err = leak_drop_sites(d->l, d->sites, d->n_sites);
 	if (!err)
 		processes_drop_ended(tracer_processes(d->l->tracer));
 	return err;
@@ -130,5 +114,7 @@ int leak_purge(struct leak *l)
 	if (!err && d.n_ended)
 		err = purge_all(&d);
 	free(d.ended);
+	free(d.blocks);
+	free(d.sites);
 	return err;
 }

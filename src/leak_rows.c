@@ -125,8 +125,9 @@ static int on_lives(void *arg, const struct live *v, size_t n)
 
 static int read_blocks(struct rows *r)
 {
+	_cleanup_(slots_deinit) struct slots slots = leak_block_slots(r->l);
 	struct lives_query q = {bpf_map__fd(r->l->bpf->maps.blocks), r->now_ns - r->l->o->older_ns,
-				r->l->stacks};
+				r->l->stacks, &slots};
 	struct lives lives;
 	int err = lives_read(&q, &lives);
 
@@ -280,14 +281,12 @@ int leak_rows_read(struct leak *l, struct row **ret, size_t *ret_n)
 		.unit = l->o->sample_bytes || l->o->max_overhead > 0 ? SAMPLE_UNIT : 1,
 		.sampled = l->o->sample_bytes || l->throttle.raised,
 	};
-	struct collect_map sites = {bpf_map__fd(l->bpf->maps.sites), sizeof(uint64_t),
-				    sizeof(struct site)};
 	int err;
 
 	if (leak_walks_blocks(l))
 		err = read_blocks(&r);
 	else
-		err = collect_each(&sites, on_site, &r);
+		err = leak_each_site(l, on_site, &r);
 	if (!err)
 		err = read_ranges(&r);
 	if (err) {

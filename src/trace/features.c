@@ -38,6 +38,27 @@ static bool probe_callbacks(void)
 	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_for_each_map_elem, NULL) == 1;
 }
 
+/* Compare-and-exchange of a word on the program's stack; JIT compilers learnt it later. */
+static bool probe_exchange(void)
+{
+	const struct bpf_insn insns[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = BPF_REG_10, .off = -8},
+		{.code = BPF_STX | BPF_ATOMIC | BPF_DW,
+		 .dst_reg = BPF_REG_10,
+		 .off = -8,
+		 .imm = BPF_CMPXCHG},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "GPL", insns,
+			       sizeof(insns) / sizeof(insns[0]), NULL);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 /* What bpf/probe_name.bpf.h reads. */
 static bool probe_probe_name(void)
 {
@@ -175,6 +196,9 @@ static const struct {
 	[FEATURE_CALLBACKS] = {"callbacks",
 			       "else objects built for older kernels (v5.13, 69c087ba6225)",
 			       probe_callbacks},
+	[FEATURE_EXCHANGE] = {"exchange",
+			      "else the same (v5.12, 5ffa25502b5a; aarch64 v5.18, 1902472b4fa9)",
+			      probe_exchange},
 	[FEATURE_COOKIE] = {"uprobe-cookie", "probes say what they are on (v5.15, 82e6b1eee6a8)",
 			    probe_cookie},
 	[FEATURE_PROBE_NAME] = {"uprobe-name",

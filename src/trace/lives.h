@@ -8,6 +8,7 @@
 
 #include "abi.h"
 #include "lib/snapshot.h"
+#include "trace/slots.h"
 #include "trace/stacks.h"
 
 struct live {
@@ -25,6 +26,7 @@ struct lives_query {
 	int blocks; /* fd of the table */
 	uint64_t born_before_ns;
 	const struct stacks *stacks;
+	struct slots *slots; /* before the table; NULL: none */
 };
 
 /* *ret is the caller's: lives_deinit(). 0 or a negative errno, with *ret empty. */

@@ -5,9 +5,14 @@
 
 #include "trace/features.h"
 
+bool skeleton_is_old(void)
+{
+	return !feature_has(FEATURE_CALLBACKS) || !feature_has(FEATURE_EXCHANGE);
+}
+
 int skeleton_open(struct bpf_object_skeleton *s, const void *old, size_t old_size)
 {
-	if (!feature_has(FEATURE_CALLBACKS)) {
+	if (skeleton_is_old()) {
 		s->data = (void *)old; /* only read */
 		s->data_sz = old_size;
 	}

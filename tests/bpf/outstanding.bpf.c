@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The bookkeeping of bpf/outstanding.bpf.h, one operation per BPF_PROG_TEST_RUN. */
+#define OUTSTANDING_SLOTS /* used if cfg says so */
 #include "outstanding.bpf.h"
 #include "outstanding_input.h"
 

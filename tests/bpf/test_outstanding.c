@@ -18,11 +18,13 @@
 #include "outstanding.skel.h"
 #include "trace/collect.h"
 #include "trace/sampling.h"
+#include "trace/slots.h"
 
 #define PROC 0x500000001ULL
 
 struct options {
 	uint32_t blocks, sites, ring;
+	uint32_t block_slots, site_slots; /* 0: hash tables alone */
 	uint64_t sample_bytes;
 	bool no_task_storage, sample_moves;
 };
@@ -45,6 +47,10 @@ static struct outstanding_test_bpf *load(const struct options *o)
 	((struct cfg *)&b->rodata->cfg)->task_storage = !o->no_task_storage;
 	((struct cfg *)&b->rodata->cfg)->sample_bytes = o->sample_bytes;
 	((struct cfg *)&b->rodata->cfg)->sample_moves = o->sample_moves;
+	((struct cfg *)&b->rodata->cfg)->block_slots = o->block_slots;
+	((struct cfg *)&b->rodata->cfg)->site_slots = o->site_slots;
+	bpf_map__set_max_entries(b->maps.block_slots, MAX(o->block_slots, 1u));
+	bpf_map__set_max_entries(b->maps.site_slots, MAX(o->site_slots, 1u));
 	sampling_fill(b->rodata->sample_weights, b->rodata->sample_logs);
 	bpf_map__set_max_entries(b->maps.blocks, o->blocks ? o->blocks : 1000);
 	bpf_map__set_max_entries(b->maps.sites, o->sites ? o->sites : 100);
@@ -76,10 +82,47 @@ static long del(struct outstanding_test_bpf *b, uint64_t address)
 	return run(b, b->progs.run_del);
 }
 
+static struct slots block_slots_of(struct outstanding_test_bpf *b)
+{
+	return (struct slots){.fd = bpf_map__fd(b->maps.block_slots),
+			      .n = b->rodata->cfg.block_slots,
+			      .element = sizeof(struct block_slot)};
+}
+
+static struct slots site_slots_of(struct outstanding_test_bpf *b)
+{
+	return (struct slots){.fd = bpf_map__fd(b->maps.site_slots),
+			      .n = b->rodata->cfg.site_slots,
+			      .element = sizeof(struct site_slot)};
+}
+
+struct wanted_site {
+	uint64_t id;
+	struct site site;
+	bool found;
+};
+
+static int find_site(const void *key, const void *value, void *arg)
+{
+	struct wanted_site *w = arg;
+
+	if (*(const uint64_t *)key == w->id) {
+		w->site = *(const struct site *)value;
+		w->found = true;
+	}
+	return 0;
+}
+
+/* From its slot, or else from the hash table. */
 static struct site site_of(struct outstanding_test_bpf *b, uint64_t id)
 {
+	_cleanup_(slots_deinit) struct slots slots = site_slots_of(b);
+	struct wanted_site w = {.id = id};
 	struct site s = {0};
 
+	assert_int_equal(slots_each_site(&slots, find_site, &w), 0);
+	if (w.found)
+		return w.site;
 	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(b->maps.sites), &id, &s), 0);
 	return s;
 }
@@ -303,6 +346,230 @@ static void test_blocks_keep_their_step(void **state)
 	outstanding_test_bpf__destroy(b);
 }
 
+/* ---- slots ---- */
+
+#define OTHER_PROC (PROC + (1ULL << 32))
+
+static void put(struct outstanding_test_bpf *b, uint64_t address, uint64_t proc, uint64_t site)
+{
+	b->bss->input = (struct test_input){address, proc, 100, site, 0};
+	run(b, b->progs.run_add);
+}
+
+static uint32_t spilled_of(struct outstanding_test_bpf *b, uint32_t i)
+{
+	struct block_slot s;
+
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(b->maps.block_slots), &i, &s), 0);
+	return s.spilled;
+}
+
+static int count_one(const void *key, const void *value, void *arg)
+{
+	(void)key;
+	(void)value;
+	++*(int *)arg;
+	return 0;
+}
+
+static int in_slots(struct outstanding_test_bpf *b)
+{
+	_cleanup_(slots_deinit) struct slots slots = block_slots_of(b);
+	int n = 0;
+
+	assert_int_equal(slots_each_block(&slots, count_one, &n), 0);
+	return n;
+}
+
+static int in_hash(struct outstanding_test_bpf *b)
+{
+	struct collect_map map = {bpf_map__fd(b->maps.blocks), sizeof(struct block_key),
+				  sizeof(struct block_value)};
+	int n = 0;
+
+	assert_int_equal(collect_each(&map, count_one, &n), 0);
+	return n;
+}
+
+static void assert_tables(struct outstanding_test_bpf *b, int slots, int hash)
+{
+	assert_int_equal(in_slots(b), slots);
+	assert_int_equal(in_hash(b), hash);
+	assert_int_equal(count_of(b, 7), slots + hash);
+	assert_int_equal(site_of(b, 7).bytes, 100 * (slots + hash));
+}
+
+/* All keys have the same slot: the first one takes it, the others spill. */
+static void test_slot_spills(void **state)
+{
+	struct outstanding_test_bpf *b = load(&(struct options){.block_slots = 1, .site_slots = 8});
+
+	(void)state;
+	for (uint64_t i = 0; i < 3; i++)
+		add(b, 0x1000 + i * 64, 100, 7);
+	assert_tables(b, 1, 2);
+	assert_int_equal(spilled_of(b, 0), 2);
+	assert_int_equal(del(b, 0x1040), 100); /* from the hash table */
+	assert_tables(b, 1, 1);
+	assert_int_equal(spilled_of(b, 0), 1);
+	assert_int_equal(del(b, 0x1000), 100); /* from the slot */
+	assert_int_equal(del(b, 0x1000), -1);
+	assert_int_equal(spilled_of(b, 0), 1); /* what is not found has not spilled */
+	add(b, 0x2000, 100, 7);
+	assert_tables(b, 1, 1);
+	assert_int_equal(del(b, 0x1080), 100);
+	assert_int_equal(spilled_of(b, 0), 0);
+	assert_int_equal(del(b, 0x1080), -1);
+	assert_tables(b, 1, 0);
+	assert_no_losses(b);
+	outstanding_test_bpf__destroy(b);
+}
+
+static void test_slot_is_one_process_s(void **state)
+{
+	struct outstanding_test_bpf *b = load(&(struct options){.block_slots = 1});
+
+	(void)state;
+	put(b, 0x1000, PROC, 7);
+	put(b, 0x1000, OTHER_PROC, 8);
+	assert_int_equal(del(b, 0x1000), 100);
+	assert_int_equal(del(b, 0x1000), -1);
+	assert_int_equal(site_of(b, 8).bytes, 100);
+	assert_int_equal(site_of(b, 7).bytes, 0);
+	assert_no_losses(b);
+	outstanding_test_bpf__destroy(b);
+}
+
+/* A free that was missed: of a block in its slot, in the hash table, and of one that spilled
+ * when its slot is nobody's by now. Never are there two of a key. */
+static void test_slot_is_repaired(void **state)
+{
+	struct outstanding_test_bpf *b = load(&(struct options){.block_slots = 1});
+
+	(void)state;
+	add(b, 0x1000, 100, 8);
+	add(b, 0x1000, 100, 7);
+	assert_int_equal(stat_of(b, STAT_FREES_MISSED), 1);
+	assert_tables(b, 1, 0);
+	add(b, 0x2000, 100, 8);
+	add(b, 0x2000, 100, 7);
+	assert_int_equal(stat_of(b, STAT_FREES_MISSED), 2);
+	assert_tables(b, 1, 1);
+	assert_int_equal(del(b, 0x1000), 100);
+	add(b, 0x2000, 100, 7);
+	assert_int_equal(stat_of(b, STAT_FREES_MISSED), 3);
+	assert_tables(b, 1, 0);
+	assert_int_equal(spilled_of(b, 0), 0);
+	assert_int_equal(site_of(b, 8).bytes, 0);
+	outstanding_test_bpf__destroy(b);
+}
+
+static void test_full_slots(void **state)
+{
+	struct outstanding_test_bpf *b = load(&(struct options){.blocks = 50, .block_slots = 16});
+	uint32_t spilled = 0;
+	int full;
+
+	(void)state;
+	for (uint64_t i = 0; i < 200; i++)
+		add(b, 0x1000 + i * 64, 100, 7);
+	full = (int)stat_of(b, STAT_BLOCKS_FULL);
+	assert_in_range(full, 200 - 16 - 50 - 8, 200 - 50);
+	assert_tables(b, in_slots(b), 200 - full - in_slots(b));
+	for (uint32_t i = 0; i < 16; i++)
+		spilled += spilled_of(b, i);
+	assert_int_equal(spilled, in_hash(b)); /* what found no room is not counted */
+	for (uint64_t i = 0; i < 200; i++)
+		del(b, 0x1000 + i * 64);
+	assert_tables(b, 0, 0);
+	for (uint32_t i = 0; i < 16; i++)
+		assert_int_equal(spilled_of(b, i), 0);
+	outstanding_test_bpf__destroy(b);
+}
+
+/* What there is room for finds room, however the keys fall. */
+static void test_slots_hold_what_was_promised(void **state)
+{
+	for (uint32_t keys = 500; keys <= 32000; keys *= 4) {
+		struct outstanding_test_bpf *b = load(&(struct options){
+			.blocks = slots_spill_room(keys), .block_slots = slots_count(keys)});
+
+		(void)state;
+		for (uint64_t i = 0; i < keys; i++)
+			add(b, 0x55d5b8e8c2a0 + i * 112 + i % 7 * 16, 100, 7);
+		assert_no_losses(b);
+		outstanding_test_bpf__destroy(b);
+	}
+}
+
+/* As leak_drop_blocks() does. */
+static void test_dropped_by_user_space(void **state)
+{
+	struct outstanding_test_bpf *b = load(&(struct options){.block_slots = 1, .site_slots = 1});
+	struct slots blocks = block_slots_of(b), sites = site_slots_of(b);
+	struct block_key first = {0x1000, PROC}, second = {0x2000, PROC};
+
+	(void)state;
+	put(b, 0x1000, PROC, 7);
+	put(b, 0x2000, PROC, 7);
+	put(b, 0x3000, PROC, 8);				 /* its site spills */
+	assert_int_equal(slots_drop_block(&blocks, &second), 0); /* not there */
+	assert_int_equal(in_slots(b), 1);
+	assert_int_equal(slots_drop_block(&blocks, &first), 0);
+	assert_int_equal(in_slots(b), 0);
+	assert_int_equal(bpf_map_delete_elem(bpf_map__fd(b->maps.blocks), &second), 0);
+	assert_int_equal(slots_unspill(&blocks, &second), 0);
+	assert_int_equal(spilled_of(b, 0), 1);
+	assert_int_equal(site_of(b, 8).bytes, 100);
+	assert_int_equal(slots_drop_site(&sites, 8), 0); /* not there */
+	assert_int_equal(site_of(b, 7).bytes, 200);
+	assert_int_equal(slots_drop_site(&sites, 7), 0);
+	put(b, 0x4000, PROC, 9); /* finds the slot as if never used */
+	assert_int_equal(site_of(b, 9).bytes, 100);
+	assert_int_equal(site_of(b, 9).allocs, 1);
+	put(b, 0x5000, PROC, 8); /* stays where it is */
+	assert_int_equal(site_of(b, 8).bytes, 200);
+	assert_no_losses(b);
+	slots_deinit(&blocks);
+	slots_deinit(&sites);
+	outstanding_test_bpf__destroy(b);
+}
+
+/* Any order of calls leaves what a plain set of keys would hold. */
+static void test_slots_against_a_set(void **state)
+{
+	struct outstanding_test_bpf *b =
+		load(&(struct options){.block_slots = 13, .site_slots = 2});
+	bool has[2][64] = {{false}};
+	int live = 0, missed = 0;
+	uint32_t x = 1;
+
+	(void)state;
+	for (int i = 0; i < 20000; i++) {
+		x = x * 1664525 + 1013904223;
+		uint32_t which = x >> 20 & 63, proc = x >> 26 & 1;
+		uint64_t address = 0x7f0000001000 + which * 48;
+		bool *h = &has[proc][which];
+
+		b->bss->input = (struct test_input){address, proc ? OTHER_PROC : PROC, 100, 7, 0};
+		if (x >> 27 & 1) {
+			run(b, b->progs.run_add);
+			missed += *h;
+			live += !*h;
+			*h = true;
+		} else {
+			assert_int_equal(run(b, b->progs.run_del), *h ? 100 : -1);
+			live -= *h;
+			*h = false;
+		}
+	}
+	assert_true(missed > 1000 && in_slots(b) > 5 && in_hash(b) > 5);
+	assert_int_equal(in_slots(b) + in_hash(b), live);
+	assert_int_equal(count_of(b, 7), live);
+	assert_int_equal(stat_of(b, STAT_FREES_MISSED), missed);
+	outstanding_test_bpf__destroy(b);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -323,6 +590,13 @@ int main(void)
 		cmocka_unit_test(test_sampling_rate),
 		cmocka_unit_test(test_estimate_across_steps),
 		cmocka_unit_test(test_blocks_keep_their_step),
+		cmocka_unit_test(test_slot_spills),
+		cmocka_unit_test(test_slot_is_one_process_s),
+		cmocka_unit_test(test_slot_is_repaired),
+		cmocka_unit_test(test_full_slots),
+		cmocka_unit_test(test_slots_hold_what_was_promised),
+		cmocka_unit_test(test_dropped_by_user_space),
+		cmocka_unit_test(test_slots_against_a_set),
 	};
 
 	return cmocka_run_group_tests_name("outstanding (BPF)", tests, setup, NULL);

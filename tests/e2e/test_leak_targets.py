@@ -545,13 +545,14 @@ def test_deleted_program(victim, tally, tmp_path):
 # Older kernels: the same numbers by other ways
 
 # What kernels 5.10 and 5.14 lack.
-V5_10 = "task-storage,callbacks,uprobe-cookie,uprobe-multi,uprobe-multi-pid,uprobe-session,find-vma"
+V5_10 = ("task-storage,callbacks,exchange,uprobe-cookie,uprobe-multi,uprobe-multi-pid,"
+         "uprobe-session,find-vma")
 V5_14 = "uprobe-cookie,uprobe-multi,uprobe-multi-pid,uprobe-session,find-vma"
 
 
 @pytest.mark.parametrize("without", ["uprobe-multi", "uprobe-multi-pid", "task-storage",
                                      "uprobe-multi,task-storage", "uprobe-cookie", "callbacks",
-                                     V5_14, V5_10])
+                                     "exchange", V5_14, V5_10])
 def test_without_feature(victim, tally, without):
     """Threads and nested calls, as a kernel without these features would be traced."""
     v = victim("threads-o2")
