@@ -160,7 +160,8 @@ struct call {
 	__u64 proc_key;
 	__u64 cookie;
 	__u64 size, ptr, out;
-	struct block_value old; /* realloc: the block taken out at entry */
+	__u64 unseen_sp, unseen_ra; /* of the last call, if its return was not asked for; or 0 */
+	struct block_value old;	    /* realloc: the block taken out at entry */
 	__u32 has_old;
 	__u16 skip; /* filtered or not sampled: only there to hide nested calls */
 	__u16 step; /* of sampling, when it was decided */

@@ -94,4 +94,28 @@ static __always_inline __u64 compat_entry_sp(struct pt_regs *ctx, int at_uretpro
 #endif
 }
 
+/* Where the function of an entry probe will return to; 0 if that can't be read. */
+static __always_inline __u64 compat_return_address(struct pt_regs *ctx)
+{
+#if defined(__TARGET_ARCH_x86)
+	__u64 ra = 0;
+
+	bpf_probe_read_user(&ra, sizeof(ra), (void *)PT_REGS_SP(ctx));
+	return ra;
+#else
+	return CTX_LOAD(((struct user_pt_regs *)ctx)->regs[30]);
+#endif
+}
+
+/*
+ * In a program of a session link: is this the entry of the call, or its return? Asked of
+ * the helper, because bpf_session_is_return() takes an argument on some kernels and none on
+ * others: it gives the address of the probe at both ends, where the registers are only at
+ * the entry.
+ */
+static __always_inline int compat_session_is_entry(struct pt_regs *ctx)
+{
+	return bpf_get_func_ip(ctx) == CTX_LOAD(PT_REGS_IP(ctx));
+}
+
 #endif

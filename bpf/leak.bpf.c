@@ -10,6 +10,10 @@
  *   return   of the call that was noted, which its stack pointer tells (the cookie of the
  *            return's own probe says no more): decide by the result; take the stack; record.
  *
+ * Where the kernel has session links one program is at both ends of a call, and its entry
+ * says whether the return is wanted. It is not, and costs nothing, for calls of others, for
+ * nested ones, and for those that are filtered or not sampled (leak_call.bpf.h).
+ *
  * Mappings (mmap, munmap, mremap) are ranges that can be cut anywhere: user space keeps
  * them, fed by the ring in order. munmap and mremap are told before the kernel acts, for
  * the same reason as realloc, and undone if they fail.
@@ -20,6 +24,7 @@
 #include "probe_name.bpf.h"
 #include "procs.bpf.h"
 #include "alloc_spec.h"
+#include "leak_call.bpf.h"
 
 #define MAP_ANONYMOUS 0x20
 
@@ -78,22 +83,6 @@ static __always_inline void call_drop(struct call *c, __u64 proc_key)
 	c->has_old = 0;
 }
 
-static __always_inline __u64 call_size(struct pt_regs *ctx, const struct alloc_spec *spec)
-{
-	__u64 size = compat_arg(ctx, spec->size_arg);
-	__u64 n, product;
-
-	if (!spec->count_arg)
-		return size;
-	n = compat_arg(ctx, spec->count_arg);
-	product = size * n;
-
-	/* An overflow makes the call fail; any huge value will do. The barrier keeps clang
-	 * from making one 128-bit multiplication of it, which BPF has not. */
-	asm volatile("" : "+r"(product));
-	return n && product / n != size ? ~0ULL >> 1 : product;
-}
-
 static __always_inline void call_take_old(struct call *c, __u64 proc_key)
 {
 	struct block_key key = {.address = c->ptr, .proc_key = proc_key};
@@ -119,23 +108,8 @@ static __always_inline void call_announce_range(struct pt_regs *ctx, __u64 proc_
 	range_send(op == ALLOC_OP_MUNMAP ? EVENT_MUNMAP : EVENT_MREMAP, proc_key, &r);
 }
 
-static __always_inline void call_note_args(struct pt_regs *ctx, struct call *c,
-					   const struct alloc_spec *spec)
-{
-	if (spec->op == ALLOC_OP_MMAP) {
-		c->size = CTX_LOAD(PT_REGS_PARM2(ctx));
-		c->ptr = compat_arg(ctx, 4); /* flags */
-		c->out = compat_arg(ctx, 5); /* fd */
-	} else if (spec->op == ALLOC_OP_MREMAP) {
-		c->size = CTX_LOAD(PT_REGS_PARM3(ctx));
-	} else {
-		c->size = call_size(ctx, spec);
-		c->ptr = compat_arg(ctx, spec->ptr_arg);
-		c->out = compat_arg(ctx, spec->out_arg);
-	}
-}
-
-static __always_inline void call_begin(struct pt_regs *ctx, struct thread *t, __u64 cookie)
+/* 1: the return of this call need not be seen. */
+static __always_inline int call_begin(struct pt_regs *ctx, struct thread *t, __u64 cookie)
 {
 	struct alloc_spec spec = alloc_spec_unpack(cookie);
 	__u64 sp = compat_entry_sp(ctx, 0);
@@ -143,7 +117,7 @@ static __always_inline void call_begin(struct pt_regs *ctx, struct thread *t, __
 	__u64 proc_key = c->proc_key;
 
 	if (c->sp && sp < c->sp)
-		return; /* nested: belongs to the outer call */
+		return 1; /* nested: belongs to the outer call */
 	if (c->sp && (sp > c->sp || c->cookie == cookie))
 		call_drop(c, proc_key);
 	/* Same stack pointer, other function: a tail call. Its result and its caller are the
@@ -158,6 +132,7 @@ static __always_inline void call_begin(struct pt_regs *ctx, struct thread *t, __
 		call_decide(t, c);
 	else if (spec.op == ALLOC_OP_MUNMAP || spec.op == ALLOC_OP_MREMAP)
 		call_announce_range(ctx, proc_key, spec.op);
+	return cfg.skip_returns && call_unseen(ctx, c, &spec);
 }
 
 /*
@@ -177,29 +152,39 @@ static __always_inline struct thread *thread_wanted(void)
 	if (t && t->call.proc_key != proc_key) {
 		t->call.proc_key = proc_key;
 		t->call.sp = 0;
+		t->call.unseen_sp = 0;
 		t->call.has_old = 0;
 	}
 	return t;
 }
 
-SEC("uprobe")
-int leak_enter(struct pt_regs *ctx)
+/* 1: the return of this call need not be seen. */
+static __always_inline int enter(struct pt_regs *ctx)
 {
 	struct thread *t = thread_wanted();
 	struct alloc_spec spec;
 	__u64 cookie;
 
 	if (!t)
-		return 0;
+		return 1;
 	count(STAT_CALLS);
 	cookie = probe_cookie(ctx);
 	spec = alloc_spec_unpack(cookie);
 	if (spec.flags & ALLOC_FLAG_SLOW)
 		count(STAT_CALLS_SLOW);
+	if (cfg.skip_returns && spec.op < ALLOC_OP_MMAP)
+		t->call.unseen_sp = 0; /* a leaf does not call these: it is over */
 	if (spec.op == ALLOC_OP_FREE)
 		on_free(ctx, t, &spec);
 	else if (cookie)
-		call_begin(ctx, t, cookie);
+		return call_begin(ctx, t, cookie);
+	return 1;
+}
+
+SEC("uprobe")
+int leak_enter(struct pt_regs *ctx)
+{
+	enter(ctx);
 	NO_PRIVATE_STACK(ctx);
 	return 0;
 }
@@ -302,6 +287,8 @@ static __always_inline void on_mapped(struct pt_regs *ctx, struct thread *t, str
 		e.fd = t->call.out;
 	}
 	stack_take(ctx, t, r->proc_key, &(struct taking){ALLOC_KIND_MMAP, r->where, 0});
+	if (cfg.skip_returns && call_unseen_maps(t))
+		return;
 	s = site_get(&t->stack, r->proc_key);
 	if (s)
 		__sync_fetch_and_add(&s->allocs, 1);
@@ -334,18 +321,17 @@ static __always_inline void call_end(struct pt_regs *ctx, struct thread *t, stru
 	}
 }
 
-static __always_inline int leave(struct pt_regs *ctx, __u8 where)
+static __always_inline void leave(struct pt_regs *ctx, __u8 where)
 {
 	struct thread *t = thread_find();
 	struct result r = {.rc = CTX_LOAD(PT_REGS_RC(ctx)), .where = where};
 
 	if (!t || t->call.sp != compat_entry_sp(ctx, where == TAKE_AT_RETURN))
-		return 0; /* nested, or begun before we came */
+		return; /* nested, or begun before we came */
 	r.spec = alloc_spec_unpack(t->call.cookie);
 	r.proc_key = t->call.proc_key;
 	call_end(ctx, t, &r);
 	t->call.sp = 0;
-	return 0;
 }
 
 SEC("uretprobe")
@@ -354,6 +340,24 @@ int leak_return(struct pt_regs *ctx)
 	leave(ctx, TAKE_AT_RETURN);
 	NO_PRIVATE_STACK(ctx);
 	return 0;
+}
+
+NO_PRIVATE_STACK_ARRAY(call_no_tail);
+
+/* Session links: both ends of a call in one program; 1 at the entry skips the return. */
+SEC("?uprobe")
+int leak_call(struct pt_regs *ctx)
+{
+	int skip = 0;
+
+	if (!compat_session_is_entry(ctx))
+		leave(ctx, TAKE_AT_RETURN);
+	else
+		skip = enter(ctx);
+	if (skip)
+		count(STAT_CALLS_UNSEEN);
+	NO_PRIVATE_STACK_BY(call_no_tail, ctx);
+	return skip;
 }
 
 /* On the `ret` instructions of functions that may throw, instead of a uretprobe. */

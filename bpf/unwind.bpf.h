@@ -70,8 +70,9 @@ struct {
 
 /*
  * A program with a tail call gets no private stack; this one never goes anywhere. All
- * programs that use one such array must be of one type, so that others than uprobes
- * declare their own with NO_PRIVATE_STACK_ARRAY() and use NO_PRIVATE_STACK_BY().
+ * programs that use one such array must be of one type, and on newer kernels (6.18) of one
+ * expected_attach_type: so others than uprobes, and those of session links, declare their
+ * own with NO_PRIVATE_STACK_ARRAY() and use NO_PRIVATE_STACK_BY().
  */
 #define NO_PRIVATE_STACK_ARRAY(name)                   \
 	struct {                                       \

@@ -14,6 +14,7 @@
 
 #define ABI_MAX_FRAMES	UNWIND_MAX_FRAMES
 #define CATCH_ALL_SITE	0ULL /* stacks that found no room */
+#define UNSEEN_FRAMES	16   /* cfg.skip_returns: of an mmap up to the call that it is part of */
 #define SITE_BORN_SHIFT 20   /* times of birth are summed in units of about 1 ms */
 
 enum scope { SCOPE_PIDS, SCOPE_ALL, SCOPE_CGROUP };
@@ -36,7 +37,7 @@ struct cfg {
 	__u32 sample_moves; /* the step may change while we run */
 	__u32 block_slots;  /* elements of these arrays (include/slots_abi.h); 0: not used */
 	__u32 site_slots;
-	__u32 pad;
+	__u32 skip_returns; /* of leaf calls that are not recorded; session links only */
 };
 
 /* What a perf uprobe was opened with. */
@@ -49,6 +50,7 @@ struct probe_name {
 enum stat_id {
 	STAT_CALLS,	   /* calls of wanted processes seen at their entry */
 	STAT_CALLS_SLOW,   /* of these: at a site that the kernel has to single-step */
+	STAT_CALLS_UNSEEN, /* session links: calls of anyone whose return was not asked for */
 	STAT_ALLOCS,	   /* cfg.count_blocks: allocations recorded */
 	STAT_FREES,	   /* cfg.count_blocks: frees of recorded blocks */
 	STAT_FREES_OTHER,  /* cfg.count_blocks: frees of other blocks */

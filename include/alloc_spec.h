@@ -31,6 +31,8 @@ enum alloc_flags {
 	ALLOC_FLAG_THROWS = 1,
 	/* The kernel has to single-step the instruction that this cookie's probe is on. */
 	ALLOC_FLAG_SLOW = 2,
+	/* Calls no other probed function but mmap, munmap and mremap. */
+	ALLOC_FLAG_LEAF = 4,
 };
 
 /*

@@ -106,6 +106,20 @@ static void configure(const struct leak_opts *o, struct leak_bpf *bpf)
 	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->mode = unwind_modes[o->common.unwind];
 }
 
+/*
+ * Returns can be skipped where an mmap by malloc, whose return was skipped, is told from one
+ * by the program: by complete frames around it.
+ */
+static void configure_probes(struct leak *l)
+{
+	struct cfg *cfg = (struct cfg *)&l->bpf->rodata->cfg;
+
+	cfg->probe_names = probes_have_names(l->probes);
+	cfg->skip_returns = probes_skip_returns(l->probes) &&
+			    unwind_modes[l->o->common.unwind] == UNWIND_DWARF &&
+			    l->o->common.max_frames >= UNSEEN_FRAMES;
+}
+
 static int size_maps(struct leak *l)
 {
 	const struct leak_opts *o = l->o;
@@ -177,13 +191,14 @@ int leak_load(struct leak *l)
 	}
 	configure(l->o, l->bpf);
 	programs = (struct probes_programs){l->bpf->progs.leak_enter, l->bpf->progs.leak_return,
-					    l->bpf->progs.leak_ret_site, l->bpf->maps.probe_names};
+					    l->bpf->progs.leak_ret_site, l->bpf->progs.leak_call,
+					    l->bpf->maps.probe_names};
 	bpf_program__set_autoload(l->bpf->progs.leak_exec, true);
 	bpf_program__set_autoload(l->bpf->progs.leak_newtask, l->o->common.follow);
 	err = size_maps(l);
 	if (!err)
 		err = probes_prepare(l->probes, &programs);
-	((struct cfg *)&l->bpf->rodata->cfg)->probe_names = probes_have_names(l->probes);
+	configure_probes(l);
 	if (!err)
 		err = leak_bpf__load(l->bpf);
 	if (!err)

@@ -56,7 +56,8 @@ int leak_overhead_start(struct leak *l)
 		.stats = bpf_map__fd(l->bpf->maps.stats),
 		.programs = {.enter = l->bpf->progs.leak_enter,
 			     .leave = l->bpf->progs.leak_return,
-			     .ret_site = l->bpf->progs.leak_ret_site},
+			     .ret_site = l->bpf->progs.leak_ret_site,
+			     .call = l->bpf->progs.leak_call},
 		.period_ns = bound ? METER_FAST_NS : METER_PERIOD_NS,
 	};
 

@@ -5,7 +5,7 @@
 
 #include "trace/features.h"
 
-#define NEEDS_MAX 3
+#define NEEDS_MAX 4
 
 /* Rows of one part stand together, the best way first. */
 static const struct method {
@@ -13,6 +13,11 @@ static const struct method {
 	enum feature needs[NEEDS_MAX];
 	size_t n;
 } methods[] = {
+	{"leak",
+	 "probes",
+	 "entry and return in one program, where returns can be skipped",
+	 {FEATURE_UPROBE_SESSION, FEATURE_UPROBE_MULTI, FEATURE_UPROBE_MULTI_PID, FEATURE_RINGBUF},
+	 4},
 	{"leak",
 	 "probes",
 	 "all of a file in one link",

@@ -2,7 +2,10 @@
 /*
  * Where two names share an address the first row names it, so the standard names come
  * first. __libc_ names are part of glibc's ABI (and of replacements that stand in for
- * it): programs call them directly, and a replacement need not make them aliases.
+ * it): programs call them directly, and a replacement need not make them aliases. In glibc
+ * they are, so that what these rows say of its malloc() and calloc() holds for both names:
+ * leaves, unlike musl's calloc(), which calls malloc(), and unlike memalign() and realloc()
+ * of both.
  *
  * Not here: strdup() and the like (they call malloc), reallocarr() (its old pointer is
  * read through its argument), mi_heap_destroy() (frees blocks it does not name).
@@ -21,9 +24,10 @@
 #define STORED(out)	   .out_arg = out, .ok = ALLOC_OK_ZERO
 
 /* The malloc family, by what stands before the names. */
-#define FAMILY(p, c)                                                                           \
-	ALLOC(p "malloc", c, SIZE(1)), ALLOC(p "calloc", c, ITEMS(1, 2)),                      \
-		REALLOC(p "realloc", c, .ptr_arg = 1, SIZE(2)),                                \
+#define FAMILY(p, c) \
+	ALLOC(p "malloc", c, SIZE(1)), ALLOC(p "calloc", c, ITEMS(1, 2)), FAMILY_REST(p, c)
+#define FAMILY_REST(p, c)                                                                      \
+	REALLOC(p "realloc", c, .ptr_arg = 1, SIZE(2)),                                        \
 		REALLOC(p "reallocarray", c, .ptr_arg = 1, ITEMS(2, 3)), FREE(p "free", c, 1), \
 		FREE(p "cfree", c, 1), ALLOC(p "posix_memalign", c, SIZE(3), STORED(1)),       \
 		ALLOC(p "aligned_alloc", c, SIZE(2)), ALLOC(p "memalign", c, SIZE(2)),         \
@@ -99,7 +103,9 @@ const struct alloc_row alloc_rows[] = {
 	JEMALLOC(""),
 	REALLOC("reallocf", CLASS_LIBC, .ptr_arg = 1, SIZE(2)),
 	FREE("vfree", CLASS_LIBC, 1),
-	FAMILY("__libc_", CLASS_LIBC),
+	ALLOC("__libc_malloc", CLASS_LIBC, SIZE(1), .flags = ALLOC_FLAG_LEAF),
+	ALLOC("__libc_calloc", CLASS_LIBC, ITEMS(1, 2), .flags = ALLOC_FLAG_LEAF),
+	FAMILY_REST("__libc_", CLASS_LIBC),
 	MMAPS("__", ALLOC_KIND_MMAP),
 	ALLOC("__posix_memalign", CLASS_LIBC, SIZE(3), STORED(1)),
 	FAMILY("je_", CLASS_NATIVE),

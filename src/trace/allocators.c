@@ -239,7 +239,11 @@ static bool is_cxx(const struct alloc_site *s)
 	       alloc_rows[s->spec.function].class == CLASS_CXX;
 }
 
-/* Sorts, keeps one site per offset and drops operator new and delete where they call malloc. */
+/*
+ * Sorts, keeps one site per offset and drops operator new and delete where they call malloc.
+ * What is known of a C library's functions is not true of those that replace them, nor when
+ * functions inside of it are probed as somebody's own.
+ */
 static void sites_settle(struct search *s)
 {
 	bool bypass = s->has_native || (s->has_malloc && !s->found->is_libc);
@@ -254,11 +258,14 @@ static void sites_settle(struct search *s)
 		if (!bypass && is_cxx(&f->sites[i]))
 			continue;
 		if (last && last->offset == f->sites[i].offset)
-			last->spec.flags |= f->sites[i].spec.flags & ALLOC_FLAG_THROWS;
+			last->spec.flags |=
+				f->sites[i].spec.flags & (ALLOC_FLAG_THROWS | ALLOC_FLAG_LEAF);
 		else
 			f->sites[n++] = f->sites[i];
 	}
 	f->n = n;
+	for (size_t i = 0; i < n && (!s->found->is_libc || s->any_wanted); i++)
+		f->sites[i].spec.flags &= (uint8_t)~ALLOC_FLAG_LEAF;
 }
 
 static const char *base_name(const char *path)

@@ -10,7 +10,8 @@
 struct counts {
 	uint64_t calls, slow, recorded;
 	uint64_t run_ns;
-	uint64_t enter, leave, ret_site; /* runs */
+	uint64_t enter, leave, ret_site, call; /* runs */
+	uint64_t skipped;		       /* of call: entries whose return did not follow */
 	uint64_t time_ns;
 };
 
@@ -49,6 +50,7 @@ static struct counts counts_now(const struct meter *m)
 	c.calls = stats[STAT_CALLS];
 	c.slow = stats[STAT_CALLS_SLOW];
 	c.recorded = stats[STAT_ALLOCS];
+	c.skipped = stats[STAT_CALLS_UNSEEN];
 	bpf_object__for_each_program(p, m->c.obj)
 	{
 		runs = program_runs(p, &ns);
@@ -56,6 +58,7 @@ static struct counts counts_now(const struct meter *m)
 		c.enter += p == m->c.programs.enter ? runs : 0;
 		c.leave += p == m->c.programs.leave ? runs : 0;
 		c.ret_site += p == m->c.programs.ret_site ? runs : 0;
+		c.call += p == m->c.programs.call ? runs : 0;
 	}
 	return c;
 }
@@ -67,9 +70,12 @@ static double trap_ns(const struct meter *m, const struct counts *now)
 	double calls = (double)(now->calls - m->began.calls);
 	double slow = calls > 0 ? (double)(now->slow - m->began.slow) / calls : 0;
 	double enter_ns = c->enter_ns * (1 - slow) + c->slow_ns * slow;
+	double both = (double)(now->call - m->began.call);
+	double skipped = MIN((double)(now->skipped - m->began.skipped), both);
+	double returns = (both - skipped) / 2; /* each with its entry */
 
-	return (double)(now->enter - m->began.enter) * enter_ns +
-	       (double)(now->leave - m->began.leave) * c->return_ns +
+	return ((double)(now->enter - m->began.enter) + both - returns) * enter_ns +
+	       ((double)(now->leave - m->began.leave) + returns) * c->return_ns +
 	       (double)(now->ret_site - m->began.ret_site) * c->ret_site_ns;
 }
 

@@ -248,8 +248,9 @@ static int plan_site(const struct planning *p, const struct alloc_site *s)
 {
 	struct alloc_spec spec;
 	struct site site;
+	enum plan_ends ends = PLAN_ENTER;
 	uint64_t off;
-	int err = 0;
+	int err;
 
 	if (s->spec.flags & ALLOC_FLAG_THROWS) {
 		err = add_ret_sites(p, s);
@@ -259,10 +260,9 @@ static int plan_site(const struct planning *p, const struct alloc_site *s)
 	site = choose_site(p, s);
 	off = s->offset + site.delta;
 	spec = spec_at(&s->spec, &site);
-	err = list_add(&p->plan->list[PLAN_ENTER], off, alloc_spec_pack(&spec));
-	if (!err && s->spec.op != ALLOC_OP_FREE && !(s->spec.flags & ALLOC_FLAG_THROWS))
-		err = list_add(&p->plan->list[PLAN_RETURN], off, 0);
-	return err;
+	if (s->spec.op != ALLOC_OP_FREE && !(s->spec.flags & ALLOC_FLAG_THROWS))
+		ends = PLAN_CALL;
+	return list_add(&p->plan->list[ends], off, alloc_spec_pack(&spec));
 }
 
 int plan_make(const struct object *o, const struct alloc_found *found, uint64_t emulated,
@@ -286,7 +286,7 @@ int plan_make(const struct object *o, const struct alloc_found *found, uint64_t 
 
 void plan_deinit(struct plan *p)
 {
-	for (int i = 0; i < PLAN_PROGRAMS; i++) {
+	for (int i = 0; i < PLAN_LISTS; i++) {
 		free(p->list[i].offsets);
 		free(p->list[i].cookies);
 	}

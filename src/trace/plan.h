@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * plan.h - where the probes of one object go: a list of (file offset, cookie) for each of
- * the three programs. Returns have no cookie (0): what returns was noted at its entry.
+ * plan.h - where the probes of one object go: lists of (file offset, cookie), by which
+ * ends of a call are probed. `ret` instructions have no cookie (0): what returns was noted
+ * at its entry.
  */
 #ifndef MEMTALLY_PLAN_H
 #define MEMTALLY_PLAN_H
@@ -11,7 +12,12 @@
 #include "trace/allocators.h"
 #include "trace/insn.h"
 
-enum plan_program { PLAN_ENTER, PLAN_RETURN, PLAN_RET_SITE, PLAN_PROGRAMS };
+enum plan_ends {
+	PLAN_ENTER,    /* entries only: nobody waits for the end, or it is in PLAN_RET_SITE */
+	PLAN_CALL,     /* entry and return, both at the same place */
+	PLAN_RET_SITE, /* `ret` instructions of what may throw */
+	PLAN_LISTS,
+};
 
 struct plan_list {
 	uint64_t *offsets, *cookies;
@@ -19,7 +25,7 @@ struct plan_list {
 };
 
 struct plan {
-	struct plan_list list[PLAN_PROGRAMS];
+	struct plan_list list[PLAN_LISTS];
 	/* Entry sites by class of their instruction: emulated, and single-stepped. */
 	uint32_t fast[INSN_CLASSES], slow[INSN_CLASSES];
 };

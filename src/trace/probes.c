@@ -35,8 +35,9 @@ struct probes {
 	struct probes_config cfg;
 	struct probes_programs programs;
 	struct calibration cal;
-	bool multi; /* one link for all offsets; else one perf event each */
-	bool names; /* no cookies: the program goes by struct probe_name */
+	bool multi;   /* one link for all offsets; else one perf event each */
+	bool session; /* and one for entry and return */
+	bool names;   /* no cookies: the program goes by struct probe_name */
 	bool loaded;
 	struct searched *searched;
 	size_t n_searched, cap_searched;
@@ -91,25 +92,47 @@ void probes_free(struct probes *p)
 
 /* ---- method ---- */
 
+static int set_attach_types(const struct probes_programs *programs)
+{
+	const struct {
+		struct bpf_program *prog;
+		enum uprobe_kind kind;
+	} all[] = {
+		{programs->enter, UPROBE_ENTRY},
+		{programs->leave, UPROBE_RETURN},
+		{programs->ret_site, UPROBE_ENTRY},
+		{programs->call, UPROBE_SESSION},
+	};
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all) && !err; i++)
+		err = bpf_program__set_expected_attach_type(
+			all[i].prog, (enum bpf_attach_type)uprobe_attach_type(all[i].kind));
+	return err;
+}
+
 int probes_prepare(struct probes *p, const struct probes_programs *programs)
 {
-	struct bpf_program *all[] = {programs->enter, programs->leave, programs->ret_site};
 	bool every = p->cfg.every_process || p->cfg.follow;
+
+	int err;
 
 	p->programs = *programs;
 	p->names = !feature_has(FEATURE_COOKIE);
 	p->multi = !p->names && feature_has(FEATURE_UPROBE_MULTI) &&
 		   (every || feature_has(FEATURE_UPROBE_MULTI_PID));
-	if (!p->multi)
-		return bpf_map__set_autocreate(programs->names, p->names);
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		int err = bpf_program__set_expected_attach_type(
-			all[i], (enum bpf_attach_type)uprobe_attach_type(UPROBE_ENTRY));
+	p->session = p->multi && feature_has(FEATURE_UPROBE_SESSION);
+	err = bpf_map__set_autocreate(programs->names, p->names);
+	if (!err && p->multi)
+		err = set_attach_types(programs);
+	if (!err)
+		err = bpf_program__set_autoload(programs->call, p->session);
+	return err ? err : bpf_program__set_autoload(programs->leave, !p->session);
+}
 
-		if (err)
-			return err;
-	}
-	return bpf_map__set_autocreate(programs->names, false);
+bool probes_skip_returns(const struct probes *p)
+{
+	return p->session;
 }
 
 bool probes_have_names(const struct probes *p)
@@ -119,7 +142,7 @@ bool probes_have_names(const struct probes *p)
 
 const char *probes_method(const struct probes *p)
 {
-	return p->multi ? "uprobe-multi" : "uprobe-perf";
+	return p->session ? "uprobe-session" : p->multi ? "uprobe-multi" : "uprobe-perf";
 }
 
 /* ---- searching ---- */
@@ -181,12 +204,11 @@ static int search(struct probes *p, const struct object *o, struct searched **re
 
 /* ---- attaching ---- */
 
-static int fail(int err, char **ret_msg, const struct object *o, const char *what)
+static void fail(int err, char **ret_msg, const struct object *o)
 {
-	if (asprintf(ret_msg, "cannot attach to the %s of '%s': %s", what, o->path,
+	if (asprintf(ret_msg, "cannot attach to the functions of '%s': %s", o->path,
 		     errno_name(err)) < 0)
 		*ret_msg = NULL;
-	return err;
 }
 
 static int keep_fd(struct attached *a, int fd)
@@ -199,7 +221,8 @@ static int keep_fd(struct attached *a, int fd)
 	return 0;
 }
 
-static int attach_multi(struct attached *a, int prog_fd, const struct plan_list *l, bool is_return)
+static int attach_multi(struct attached *a, int prog_fd, const struct plan_list *l,
+			enum uprobe_kind kind)
 {
 	char path[64];
 	int fd;
@@ -210,7 +233,7 @@ static int attach_multi(struct attached *a, int prog_fd, const struct plan_list 
 						  .offsets = l->offsets,
 						  .cookies = l->cookies,
 						  .n = l->n,
-						  .kind = is_return ? UPROBE_RETURN : UPROBE_ENTRY,
+						  .kind = kind,
 						  .pid = a->pid,
 					  });
 	return fd < 0 ? fd : keep_fd(a, fd);
@@ -230,21 +253,21 @@ static int attach_one(struct attached *a, int prog_fd, const struct uprobe_perf 
 
 /* Kernels without multi links, or whose multi links see one thread only. */
 static int attach_perf(const struct probes *p, struct attached *a, int prog_fd,
-		       const struct plan_list *l, bool is_return)
+		       const struct plan_list *l, enum uprobe_kind kind)
 {
 	struct probe_name name = {0};
 	struct uprobe_perf u = {
 		.path = name.path,
 		.pid = a->pid == EVERY_PROCESS ? -1 : a->pid,
-		.is_return = is_return,
+		.is_return = kind == UPROBE_RETURN,
 	};
 	int err = 0;
 
 	snprintf(name.path, sizeof(name.path), "/proc/self/fd/%d", a->o->fd);
 	for (size_t i = 0; i < l->n && !err; i++) {
 		name.offset = u.offset = l->offsets[i];
-		u.cookie = p->names ? 0 : l->cookies[i];
-		if (p->names && l->cookies[i] &&
+		u.cookie = p->names || u.is_return ? 0 : l->cookies[i];
+		if (p->names && !u.is_return && l->cookies[i] &&
 		    bpf_map_update_elem(bpf_map__fd(p->programs.names), &name, &l->cookies[i],
 					BPF_ANY))
 			return -errno;
@@ -253,33 +276,40 @@ static int attach_perf(const struct probes *p, struct attached *a, int prog_fd,
 	return err;
 }
 
-static int attach_list(struct probes *p, struct attached *a, enum plan_program which,
-		       const struct plan_list *l)
+static int attach(const struct probes *p, struct attached *a, const struct bpf_program *prog,
+		  const struct plan_list *l, enum uprobe_kind kind)
 {
-	struct bpf_program *programs[] = {p->programs.enter, p->programs.leave,
-					  p->programs.ret_site};
-	int prog_fd = bpf_program__fd(programs[which]);
+	int prog_fd = bpf_program__fd(prog);
 
 	if (!l->n)
 		return 0;
-	if (p->multi)
-		return attach_multi(a, prog_fd, l, which == PLAN_RETURN);
-	return attach_perf(p, a, prog_fd, l, which == PLAN_RETURN);
+	return p->multi ? attach_multi(a, prog_fd, l, kind) : attach_perf(p, a, prog_fd, l, kind);
+}
+
+/* Returns first: an entry without its return would wait for ever. */
+static int attach_calls(const struct probes *p, struct attached *a, const struct plan_list *l)
+{
+	int err;
+
+	if (p->session)
+		return attach(p, a, p->programs.call, l, UPROBE_SESSION);
+	err = attach(p, a, p->programs.leave, l, UPROBE_RETURN);
+	return err ? err : attach(p, a, p->programs.enter, l, UPROBE_ENTRY);
 }
 
 static int attach_now(struct probes *p, struct attached *a, char **ret_msg)
 {
-	static const char *const names[] = {"functions", "function returns", "return sites"};
-	const struct searched *s = searched_find(p, a->o);
-	int err = 0;
+	const struct plan_list *lists = searched_find(p, a->o)->plan.list;
+	int err;
 
 	a->pending = false;
-	/* Returns first: an entry without its return would wait for ever. */
-	for (int i = PLAN_PROGRAMS - 1; i >= 0 && !err; i--) {
-		err = attach_list(p, a, (enum plan_program)i, &s->plan.list[i]);
-		if (err && err != -ESRCH)
-			fail(err, ret_msg, a->o, names[i]);
-	}
+	err = attach(p, a, p->programs.ret_site, &lists[PLAN_RET_SITE], UPROBE_ENTRY);
+	if (!err)
+		err = attach_calls(p, a, &lists[PLAN_CALL]);
+	if (!err)
+		err = attach(p, a, p->programs.enter, &lists[PLAN_ENTER], UPROBE_ENTRY);
+	if (err && err != -ESRCH)
+		fail(err, ret_msg, a->o);
 	return err;
 }
 

@@ -29,7 +29,8 @@ struct probe_costs {
 
 struct probes_programs {
 	struct bpf_program *enter, *leave, *ret_site;
-	struct bpf_map *names; /* struct probe_name -> cookie */
+	struct bpf_program *call; /* both ends, by session links: instead of leave */
+	struct bpf_map *names;	  /* struct probe_name -> cookie */
 };
 
 struct probes *probes_new(const struct probes_config *c);
@@ -42,7 +43,9 @@ void probes_detach(struct probes *p);
 int probes_prepare(struct probes *p, const struct probes_programs *programs);
 /* Once that is decided: does a program learn by its name which probe was hit? */
 bool probes_have_names(const struct probes *p);
-/* Name of the method chosen ("uprobe-multi", "uprobe-perf"); static. */
+/* Once that is decided: may an entry say that its return is not wanted? */
+bool probes_skip_returns(const struct probes *p);
+/* Name of the method chosen ("uprobe-session", "uprobe-multi", "uprobe-perf"); static. */
 const char *probes_method(const struct probes *p);
 
 /*

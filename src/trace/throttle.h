@@ -2,7 +2,8 @@
 /*
  * throttle.h - holds the cost of tracing under a bound (--max-overhead) by its one lever:
  * how many allocations are recorded. What a probe hit itself costs stays, recorded or
- * not, so there is a floor that no interval can go under; then that is said.
+ * not (but for returns that session links skip), so there is a floor that no interval can go under;
+ * then that is said.
  *
  * Pure: it is told what a window of time cost and answers with a sampling step
  * (include/sample.h). It raises at once by as much as the excess asks for, and lowers a

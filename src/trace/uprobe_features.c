@@ -46,7 +46,10 @@ static void *call_probed(void *arg)
 	return arg;
 }
 
-/* counter.hits++, counter.cookie = bpf_get_attach_cookie(ctx); without the helper, 0 */
+/*
+ * counter.hits++, counter.cookie = bpf_get_attach_cookie(ctx); without the helper, 0.
+ * Returns 1 at the third hit and the fourth: a session link then skips the return.
+ */
 static int load_counter(int map_fd, int kind, bool with_cookie)
 {
 	struct bpf_insn insns[] = {
@@ -60,13 +63,19 @@ static int load_counter(int map_fd, int kind, bool with_cookie)
 		 .dst_reg = BPF_REG_1,
 		 .src_reg = BPF_REG_0,
 		 .off = offsetof(struct counter, cookie)},
+		{.code = BPF_LDX | BPF_MEM | BPF_DW,
+		 .dst_reg = BPF_REG_3,
+		 .src_reg = BPF_REG_1,
+		 .off = offsetof(struct counter, hits)},
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .imm = 1},
 		{.code = BPF_STX | BPF_ATOMIC | BPF_DW,
 		 .dst_reg = BPF_REG_1,
 		 .src_reg = BPF_REG_2,
 		 .off = offsetof(struct counter, hits),
 		 .imm = BPF_ADD},
-		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_0, .src_reg = BPF_REG_3},
+		{.code = BPF_ALU64 | BPF_RSH | BPF_K, .dst_reg = BPF_REG_0, .imm = 1},
+		{.code = BPF_ALU64 | BPF_AND | BPF_K, .dst_reg = BPF_REG_0, .imm = 1},
 		{.code = BPF_JMP | BPF_EXIT},
 	};
 
@@ -117,7 +126,8 @@ static void try_multi(uint64_t offset, enum uprobe_kind kind, struct uprobe_feat
 	probed();
 	c = read_counter(map_fd);
 	if (kind == UPROBE_SESSION) {
-		ret->session = c.hits == 2 && c.cookie == COOKIE;
+		probed();
+		ret->session = c.hits == 2 && c.cookie == COOKIE && read_counter(map_fd).hits == 3;
 		return;
 	}
 	ret->multi = c.hits == 1 && c.cookie == COOKIE;

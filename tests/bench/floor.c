@@ -25,12 +25,14 @@
 #include "trace/plan.h"
 #include "trace/uprobe.h"
 
+enum program { ENTER, RETURN, RET_SITE, PROGRAMS };
+
 struct floor {
 	pid_t pid;
 	bool at_entry;
 	int stack_depth;
 	int stacks_fd, stats_fd;
-	int prog_fds[PLAN_PROGRAMS];
+	int prog_fds[PROGRAMS];
 	size_t n_probes;
 	struct objects *objects;
 	struct allocators *allocators;
@@ -78,9 +80,9 @@ static int load_programs(struct floor *f)
 		if (f->stacks_fd < 0 || f->stats_fd < 0)
 			return -errno;
 	}
-	for (int i = 0; i < PLAN_PROGRAMS; i++) {
-		f->prog_fds[i] = f->stack_depth && i == PLAN_RETURN ? load_stackid(f->stacks_fd)
-								    : load_empty();
+	for (int i = 0; i < PROGRAMS; i++) {
+		f->prog_fds[i] =
+			f->stack_depth && i == RETURN ? load_stackid(f->stacks_fd) : load_empty();
 		if (f->prog_fds[i] < 0)
 			return f->prog_fds[i];
 	}
@@ -89,9 +91,9 @@ static int load_programs(struct floor *f)
 
 /* ---- attaching ---- */
 
-static int attach_list(struct floor *f, const struct object *o, const struct plan *plan, int which)
+static int attach_list(struct floor *f, const struct object *o, const struct plan_list *l,
+		       enum program which)
 {
-	const struct plan_list *l = &plan->list[which];
 	char path[64];
 	int fd;
 
@@ -104,7 +106,7 @@ static int attach_list(struct floor *f, const struct object *o, const struct pla
 				       .offsets = l->offsets,
 				       .cookies = l->cookies,
 				       .n = l->n,
-				       .kind = which == PLAN_RETURN ? UPROBE_RETURN : UPROBE_ENTRY,
+				       .kind = which == RETURN ? UPROBE_RETURN : UPROBE_ENTRY,
 				       .pid = f->pid});
 	f->n_probes += l->n;
 	return fd < 0 ? fd : 0;
@@ -120,8 +122,14 @@ static int attach_object(struct floor *f, const struct object *o)
 
 	if (!err && found.n)
 		err = plan_make(o, &found, f->at_entry ? 0 : f->emulated, &notes, &plan);
-	for (int i = PLAN_PROGRAMS - 1; i >= 0 && !err; i--)
-		err = attach_list(f, o, &plan, i);
+	if (!err)
+		err = attach_list(f, o, &plan.list[PLAN_RET_SITE], RET_SITE);
+	if (!err)
+		err = attach_list(f, o, &plan.list[PLAN_CALL], RETURN);
+	if (!err)
+		err = attach_list(f, o, &plan.list[PLAN_CALL], ENTER);
+	if (!err)
+		err = attach_list(f, o, &plan.list[PLAN_ENTER], ENTER);
 	plan_deinit(&plan);
 	alloc_found_deinit(&found);
 	strlist_deinit(&skipped);
@@ -150,7 +158,7 @@ static void print_runs(const struct floor *f)
 {
 	static const char *const names[] = {"enter", "return", "ret_site"};
 
-	for (int i = 0; i < PLAN_PROGRAMS; i++) {
+	for (int i = 0; i < PROGRAMS; i++) {
 		struct bpf_prog_info info = {0};
 		uint32_t len = sizeof(info);
 

@@ -18,7 +18,8 @@ rounds and, in brackets, their range.
 
 * **untraced**: nothing attached.
 * **floor**: programs that do nothing, at the instructions memtally chooses, on function
-  entries and returns as memtally has them. No tracer of this kind can be cheaper.
+  entries and returns as memtally has them. Cheaper than that is
+  only what skips returns (session links, Linux 6.13).
 * **naive floor**: the same at the functions' first instructions, as other tracers attach.
 """
 

@@ -550,7 +550,7 @@ V5_10 = ("task-storage,callbacks,exchange,uprobe-cookie,uprobe-multi,uprobe-mult
 V5_14 = "uprobe-cookie,uprobe-multi,uprobe-multi-pid,uprobe-session,find-vma"
 
 
-@pytest.mark.parametrize("without", ["uprobe-multi", "uprobe-multi-pid", "task-storage",
+@pytest.mark.parametrize("without", ["", "uprobe-session", "uprobe-multi", "uprobe-multi-pid", "task-storage",
                                      "uprobe-multi,task-storage", "uprobe-cookie", "callbacks",
                                      "exchange", V5_14, V5_10])
 def test_without_feature(victim, tally, without):
@@ -563,7 +563,9 @@ def test_without_feature(victim, tally, without):
     assert_truth(t.last, truth)
     has = json.loads(memtally("--json", command="features", env=env).stdout)
     multi = has["uprobe-cookie"] and has["uprobe-multi"] and has["uprobe-multi-pid"]
-    assert t.start["method"] == ("uprobe-multi" if multi else "uprobe-perf")
+    session = multi and has["uprobe-session"]
+    assert t.start["method"] == ("uprobe-session" if session else
+                                 "uprobe-multi" if multi else "uprobe-perf")
     t.assert_clean()
 
 

@@ -103,7 +103,7 @@ def test_kmem():
             last = [o for o in objects if o["type"] == "losses"][-1]
             tick = [o for o in objects if o.get("tick") == last["tick"]]
             got = sum(counts(tick, "do_eventfd", "kmalloc-64"))
-            missed = last["events_missed"]
+            missed = last["allocs_missed"]
             assert THREADS * number - missed <= got <= THREADS * number, (got, last)
             assert status == (INCOMPLETE if missed else FINE), last
     finally:

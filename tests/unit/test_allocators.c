@@ -148,10 +148,12 @@ static void assert_spec(const struct lookup *l, const char *name, struct alloc_s
 #define NEW_NOTHROW SPEC(.op = ALLOC_OP_ALLOC, .size_arg = 1)
 #define FREE(n)	    SPEC(.op = ALLOC_OP_FREE, .ptr_arg = n)
 
-static void assert_malloc_family(const struct lookup *l)
+/* leaf: ALLOC_FLAG_LEAF where malloc and calloc are known to be leaves. */
+static void assert_malloc_family(const struct lookup *l, uint8_t leaf)
 {
-	assert_spec(l, "malloc", SPEC(.op = ALLOC_OP_ALLOC, .size_arg = 1));
-	assert_spec(l, "calloc", SPEC(.op = ALLOC_OP_ALLOC, .count_arg = 1, .size_arg = 2));
+	assert_spec(l, "malloc", SPEC(.op = ALLOC_OP_ALLOC, .size_arg = 1, .flags = leaf));
+	assert_spec(l, "calloc",
+		    SPEC(.op = ALLOC_OP_ALLOC, .count_arg = 1, .size_arg = 2, .flags = leaf));
 	assert_spec(l, "realloc", SPEC(.op = ALLOC_OP_REALLOC, .ptr_arg = 1, .size_arg = 2));
 	assert_spec(l, "free", FREE(1));
 	assert_spec(l, "posix_memalign",
@@ -207,7 +209,7 @@ static void test_glibc(void **state)
 	(void)state;
 	if (!look(&l, "/lib/*-linux-gnu/libc.so.6"))
 		skip();
-	assert_malloc_family(&l);
+	assert_malloc_family(&l, ALLOC_FLAG_LEAF);
 	assert_mmaps(&l);
 	assert_distinct(&l);
 	assert_spec(&l, "reallocarray",
@@ -234,7 +236,7 @@ static void test_musl(void **state)
 	(void)state;
 	if (!look(&l, "/lib/ld-musl-*.so.1"))
 		skip();
-	assert_malloc_family(&l);
+	assert_malloc_family(&l, 0);
 	assert_mmaps(&l);
 	assert_distinct(&l);
 	assert_true(l.f.is_libc);
@@ -249,7 +251,7 @@ static void test_jemalloc(void **state)
 	(void)state;
 	if (!look(&l, "/usr/lib/*-linux-gnu/libjemalloc.so.2"))
 		skip();
-	assert_malloc_family(&l);
+	assert_malloc_family(&l, 0);
 	assert_cxx(&l);
 	assert_distinct(&l);
 	assert_spec(&l, "_ZdlPvRKSt9nothrow_t", FREE(1));
@@ -270,7 +272,7 @@ static void test_tcmalloc(void **state)
 	(void)state;
 	if (!look(&l, "/usr/lib/*-linux-gnu/libtcmalloc_minimal.so.4"))
 		skip();
-	assert_malloc_family(&l);
+	assert_malloc_family(&l, 0);
 	assert_cxx(&l);
 	assert_distinct(&l);
 	assert_spec(&l, "tc_new", NEW);
@@ -288,7 +290,7 @@ static void test_mimalloc(void **state)
 	(void)state;
 	if (!look(&l, "/usr/lib/*-linux-gnu/libmimalloc.so.2"))
 		skip();
-	assert_malloc_family(&l);
+	assert_malloc_family(&l, 0);
 	assert_cxx(&l);
 	assert_distinct(&l);
 	assert_spec(&l, "mi_heap_malloc", SPEC(.op = ALLOC_OP_ALLOC, .size_arg = 2));
@@ -369,7 +371,8 @@ static void test_static(void **state)
 	if (!path)
 		skip();
 	assert_true(look(&l, path));
-	assert_spec(&l, "malloc", SPEC(.op = ALLOC_OP_ALLOC, .size_arg = 1));
+	assert_spec(&l, "malloc",
+		    SPEC(.op = ALLOC_OP_ALLOC, .size_arg = 1, .flags = ALLOC_FLAG_LEAF));
 	assert_mmaps(&l);
 	assert_true(l.f.is_libc && l.obj->program);
 	assert_false(l.f.is_allocator);
@@ -656,6 +659,8 @@ static void test_custom_wins(void **state)
 		    SPEC(.op = ALLOC_OP_ALLOC, .size_arg = 1, .kind = ALLOC_KIND_CUSTOM,
 			 .flags = ALLOC_FLAG_THROWS));
 	assert_spec(&l, "free", FREE(1));
+	/* Nor is anything here known to be a leaf then. */
+	assert_spec(&l, "calloc", SPEC(.op = ALLOC_OP_ALLOC, .count_arg = 1, .size_arg = 2));
 	done(&l);
 	alloc_custom_free(c, n);
 }

@@ -164,9 +164,9 @@ void say(const char *name, const char *chain, long bytes, long count)
 int main(int argc, char **argv)
 {
 	victim_init(argc, argv);
-	long throws = victim_option("throws", 1000);
+	long throws = victim_option("throws", 1000), nodes = victim_option("nodes", 1000);
 	victim_go();
-	node_top(1000);
+	node_top(nodes);
 	array_top(1000);
 	map_top(1000);
 	string_top(1000);
@@ -174,7 +174,7 @@ int main(int argc, char **argv)
 	aligned_top(100);
 	deleted_top(200);
 	throwing_top(throws);
-	say("node", CHAIN_OF(node), 120000, 1000);
+	say("node", CHAIN_OF(node), nodes * 120, nodes);
 	say("array", CHAIN_OF(array), 200000, 1000);
 	say("map", CHAIN_OF(map), 72000, 1000);
 	say("string", CHAIN_OF(string), 101000, 1000);

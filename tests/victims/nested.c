@@ -7,6 +7,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "victim.h"
 
@@ -99,6 +100,33 @@ NOINLINE static void arena_leaf(long n)
 }
 VICTIM_CHAIN(arena)
 
+/* Maps memory of its own, deeper in the stack than a call of malloc just before. */
+NOINLINE static void *map_deeper(long depth)
+{
+	void *p;
+
+	OPAQUE(depth);
+	if (depth)
+		p = map_deeper(depth - 1);
+	else
+		p = mmap(NULL, 65536, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	NO_TAIL_CALL();
+	return p;
+}
+
+NOINLINE static void mapped_leaf(long n)
+{
+	for (long i = 0; i < n; i++) {
+		void *small = keep(malloc(80)), *p = map_deeper(3);
+
+		if (p == MAP_FAILED)
+			abort();
+		free(small);
+	}
+	NO_TAIL_CALL();
+}
+VICTIM_CHAIN(mapped)
+
 NOINLINE static void *thread(void *arg)
 {
 	pthread_barrier_wait(&barrier);
@@ -136,6 +164,7 @@ int main(int argc, char **argv)
 	resized_top(4);
 	freed_top(10);
 	giant_top(1);
+	mapped_top(20);
 	run_threads();
 	victim_chain("large", "malloc", 100 * (200L << 10), 100);
 	victim_chain("zeroed", "malloc", 50 * (300L << 10), 50);
@@ -143,6 +172,12 @@ int main(int argc, char **argv)
 	victim_chain("resized", "malloc", 4 * (12L << 20), 4);
 	victim_chain("freed", "malloc", 0, 0);
 	victim_chain("giant", "malloc", giants * 10 * (1L << 30), giants);
+	victim_site(&(struct victim_truth){
+		.name = "mapped",
+		.chain = "map_deeper map_deeper map_deeper map_deeper mapped_leaf mapped_mid",
+		.kind = "mmap",
+		.bytes = 20 * 65536,
+		.count = 20});
 	victim_chain("arena", "malloc", THREADS * 100L * 100, THREADS * 100L);
 	return victim_ready();
 }

@@ -12,13 +12,14 @@
 #define MAX_THREADS 64
 #define STACK_BYTES (128 << 10)
 
+static int zeroed; /* --zeroed: calloc instead of malloc */
 static char stacks[MAX_THREADS][STACK_BYTES] __attribute__((aligned(4096)));
 static pthread_barrier_t barrier;
 
 NOINLINE static void leak_leaf(long n)
 {
 	for (long i = 0; i < n; i++) {
-		void *p = malloc(88);
+		void *p = zeroed ? calloc(8, 11) : malloc(88);
 
 		OPAQUE(p);
 		if (i % (n / 20))
@@ -83,6 +84,7 @@ int main(int argc, char **argv)
 	victim_init(argc, argv);
 	threads = victim_option("threads", 4);
 	loops = victim_option("loops", 20000);
+	zeroed = victim_text("zeroed") != NULL;
 	short_threads = victim_option("short", 30);
 	pthread_barrier_init(&barrier, NULL, threads ? threads : 1);
 	victim_go();
