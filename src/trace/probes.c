@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "trace/probes.h"
+#include "trace/probes_parts.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -7,45 +7,9 @@
 #include <string.h>
 
 #include "abi.h"
-#include "trace/calibrate.h"
 #include "trace/features.h"
-#include "trace/plan.h"
-#include "trace/uprobe.h"
 
-#define EVERY_PROCESS	0
 #define COST_UNKNOWN_NS 1000 /* of a hit, where nothing could be measured */
-
-/* One object that was searched. */
-struct searched {
-	const struct object *o;
-	struct plan plan;
-	struct alloc_found found;
-};
-
-/* One object probed for one process (or for all). */
-struct attached {
-	pid_t pid;
-	const struct object *o;
-	int *fds; /* links, and on older kernels the perf events under them */
-	size_t n, cap;
-	bool pending;
-};
-
-struct probes {
-	struct probes_config cfg;
-	struct probes_programs programs;
-	struct calibration cal;
-	bool multi;   /* one link for all offsets; else one perf event each */
-	bool session; /* and one for entry and return */
-	bool names;   /* no cookies: the program goes by struct probe_name */
-	bool loaded;
-	struct searched *searched;
-	size_t n_searched, cap_searched;
-	struct attached *attached;
-	size_t n_attached, cap_attached;
-	size_t n_found;
-	struct strlist found, skipped, slow;
-};
 
 struct probes *probes_new(const struct probes_config *c)
 {
@@ -58,18 +22,10 @@ struct probes *probes_new(const struct probes_config *c)
 	return p;
 }
 
-static void attached_detach(struct attached *a)
-{
-	uprobe_close_all(a->fds, a->n);
-	free(a->fds);
-	a->fds = NULL;
-	a->n = a->cap = 0;
-}
-
 void probes_detach(struct probes *p)
 {
 	for (size_t i = 0; i < p->n_attached; i++)
-		attached_detach(&p->attached[i]);
+		probes_links_close(&p->attached[i]);
 	p->n_attached = 0;
 }
 
@@ -211,103 +167,11 @@ static void fail(int err, char **ret_msg, const struct object *o)
 		*ret_msg = NULL;
 }
 
-static int keep_fd(struct attached *a, int fd)
-{
-	if (array_reserve(&a->fds, &a->cap, a->n + 1, sizeof(*a->fds))) {
-		close(fd);
-		return -ENOMEM;
-	}
-	a->fds[a->n++] = fd;
-	return 0;
-}
-
-static int attach_multi(struct attached *a, int prog_fd, const struct plan_list *l,
-			enum uprobe_kind kind)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", a->o->fd);
-	fd = uprobe_multi_attach(prog_fd, &(struct uprobe_multi){
-						  .path = path,
-						  .offsets = l->offsets,
-						  .cookies = l->cookies,
-						  .n = l->n,
-						  .kind = kind,
-						  .pid = a->pid,
-					  });
-	return fd < 0 ? fd : keep_fd(a, fd);
-}
-
-static int attach_one(struct attached *a, int prog_fd, const struct uprobe_perf *u)
-{
-	struct uprobe_perf_link link;
-	int err = uprobe_perf_attach(prog_fd, u, &link);
-
-	if (!err)
-		err = keep_fd(a, link.perf_fd);
-	if (!err && link.link_fd >= 0)
-		err = keep_fd(a, link.link_fd);
-	return err;
-}
-
-/* Kernels without multi links, or whose multi links see one thread only. */
-static int attach_perf(const struct probes *p, struct attached *a, int prog_fd,
-		       const struct plan_list *l, enum uprobe_kind kind)
-{
-	struct probe_name name = {0};
-	struct uprobe_perf u = {
-		.path = name.path,
-		.pid = a->pid == EVERY_PROCESS ? -1 : a->pid,
-		.is_return = kind == UPROBE_RETURN,
-	};
-	int err = 0;
-
-	snprintf(name.path, sizeof(name.path), "/proc/self/fd/%d", a->o->fd);
-	for (size_t i = 0; i < l->n && !err; i++) {
-		name.offset = u.offset = l->offsets[i];
-		u.cookie = p->names || u.is_return ? 0 : l->cookies[i];
-		if (p->names && !u.is_return && l->cookies[i] &&
-		    bpf_map_update_elem(bpf_map__fd(p->programs.names), &name, &l->cookies[i],
-					BPF_ANY))
-			return -errno;
-		err = attach_one(a, prog_fd, &u);
-	}
-	return err;
-}
-
-static int attach(const struct probes *p, struct attached *a, const struct bpf_program *prog,
-		  const struct plan_list *l, enum uprobe_kind kind)
-{
-	int prog_fd = bpf_program__fd(prog);
-
-	if (!l->n)
-		return 0;
-	return p->multi ? attach_multi(a, prog_fd, l, kind) : attach_perf(p, a, prog_fd, l, kind);
-}
-
-/* Returns first: an entry without its return would wait for ever. */
-static int attach_calls(const struct probes *p, struct attached *a, const struct plan_list *l)
-{
-	int err;
-
-	if (p->session)
-		return attach(p, a, p->programs.call, l, UPROBE_SESSION);
-	err = attach(p, a, p->programs.leave, l, UPROBE_RETURN);
-	return err ? err : attach(p, a, p->programs.enter, l, UPROBE_ENTRY);
-}
-
 static int attach_now(struct probes *p, struct attached *a, char **ret_msg)
 {
-	const struct plan_list *lists = searched_find(p, a->o)->plan.list;
-	int err;
+	int err = probes_links_open(p, a, &searched_find(p, a->o)->plan);
 
 	a->pending = false;
-	err = attach(p, a, p->programs.ret_site, &lists[PLAN_RET_SITE], UPROBE_ENTRY);
-	if (!err)
-		err = attach_calls(p, a, &lists[PLAN_CALL]);
-	if (!err)
-		err = attach(p, a, p->programs.enter, &lists[PLAN_ENTER], UPROBE_ENTRY);
 	if (err && err != -ESRCH)
 		fail(err, ret_msg, a->o);
 	return err;
@@ -355,7 +219,7 @@ void probes_forget(struct probes *p, pid_t pid)
 
 	for (size_t i = 0; i < p->n_attached; i++) {
 		if (p->attached[i].pid == pid)
-			attached_detach(&p->attached[i]);
+			probes_links_close(&p->attached[i]);
 		else
 			p->attached[kept++] = p->attached[i];
 	}
