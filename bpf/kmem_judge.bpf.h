@@ -249,6 +249,22 @@ static __always_inline void object_init(struct object *o)
 		o->sheaves = (__u64)BPF_CORE_READ(s, cpu_sheaves);
 }
 
+/*
+ * Where pages of a large kmalloc() have no mark (6.18 has it, 6.12 not): what was as large
+ * when it was recorded lives as long as its page has references.
+ */
+static __always_inline int is_unmarked_large(__u64 address, __u64 page)
+{
+	struct block_key key = {.address = address, .proc_key = KMEM_SLAB};
+	struct block_value *b;
+
+	if (bpf_core_enum_value_exists(enum pagetype, PGTY_large_kmalloc) || page_kind(page))
+		return 0;
+	b = bpf_map_lookup_elem(&blocks, &key);
+	return b && b->size > KMEM_KMALLOC_SLAB_MAX &&
+	       BPF_CORE_READ((struct page *)page, _refcount.counter) != 0;
+}
+
 static __always_inline __u32 judge_object(__u64 address)
 {
 	struct object o = {.address = address, .page = page_of(address)};
@@ -256,7 +272,7 @@ static __always_inline __u32 judge_object(__u64 address)
 
 	if (!o.page || !KNOWS_TYPES)
 		return KMEM_UNKNOWN;
-	if (page_is_large_kmalloc(o.page))
+	if (page_is_large_kmalloc(o.page) || is_unmarked_large(address, o.page))
 		return KMEM_LIVE;
 	if (!page_is(o.page, bpf_core_enum_value(enum pagetype, PGTY_slab)))
 		return KMEM_NOT_SLAB;
