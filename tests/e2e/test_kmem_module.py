@@ -105,13 +105,14 @@ def all_noleaks(order):
     order("settle")
 
 
-# Allocations of them that have an event.
-NOLEAK_ALLOCATIONS = N * (3 + 2 * BATCH + 1)
+# Objects of them that have an event when they are allocated.
+NOLEAK_ALLOCATIONS = N * (3 + 2 * BATCH)
 
 
 @pytest.mark.parametrize("remedy,lacks,args", [
-    ("fentry", "", ["--no-check"]),
-    ("kprobe", "fentry", ["--no-check"]),
+    # Only the check tells pages of slabs, which stay for the next object.
+    ("fentry", "", ["slab", "--no-check"]),
+    ("kprobe", "fentry", ["slab", "--no-check"]),
     ("check", "fentry,kprobe", []),
 ])
 def test_frees_without_an_event_are_no_leaks(remedy, lacks, args, order, monkeypatch):
@@ -152,8 +153,8 @@ def test_watch_names_the_cache_and_the_caller(order):
     finally:
         kmem.kill()
     caches = {o["name"]: o["growth_objects"] for o in objects if o["type"] == "slab_cache"}
-    # Whole slabs of each processor count as used.
-    assert 10 * N <= caches["kvictim"] < 11 * N, caches
+    # Whole slabs of each processor count as used, before and after.
+    assert abs(caches["kvictim"] - 10 * N) < N, caches
     callers = {o["name"]: o["growth_bytes"] for o in objects if o.get("kind") == "vmalloc"}
     assert [n for name, n in callers.items() if name.startswith("kv_leak_vmalloc")] == [N * 12288], callers
 
