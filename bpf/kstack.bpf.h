@@ -110,9 +110,9 @@ static __always_inline __u64 kstack_walk(void *ctx, struct kstack *k)
 			break;
 		}
 	}
-	for (i = 0; i < ABI_MAX_FRAMES; i++) {
-		if (i >= n)
-			break;
+	if (n > ABI_MAX_FRAMES)
+		n = ABI_MAX_FRAMES;
+	for (i = 0; i < n; i++) {
 		if (i >= *(volatile __u32 *)&k->first)
 			h = hash_mix(h, s->pcs[i]);
 		all = hash_mix(all, s->pcs[i]);
@@ -198,15 +198,21 @@ static __always_inline __u64 kstack_find(struct kstack *k, struct kstack_bucket 
 /* Notes which frames have this return address; 0 if none has. */
 static __always_inline int kstack_note(struct kstack *k, __u64 pc)
 {
+	__u64 other;
 	__u32 f;
 
-	/* Into the map: a sum in a register is a state of its own for the verifier. */
+	/*
+	 * Into the map: a sum in a register is a state of its own for the verifier. Without a
+	 * branch: v6.1's walks both ways of each frame's on their own, a million steps.
+	 */
 	k->hits = 0;
 	for (f = 0; f < KSTACK_PLACES && f < k->ev.n; f++) {
-		if (k->ev.pcs[f] != pc)
-			continue;
-		k->found |= 1ULL << f;
-		k->hits = 1;
+		other = k->ev.pcs[f] ^ pc;
+		asm volatile("" : "+r"(other));
+		other = ~(other | -other) >> 63; /* 1 if it was 0 */
+		asm volatile("" : "+r"(other));
+		k->found |= other << f;
+		k->hits |= other;
 	}
 	return k->hits;
 }
