@@ -56,8 +56,13 @@ class Kmem:
         return objects
 
     def report_with(self, condition):
-        """Reads reports until one satisfies condition; the last one read if none does."""
-        for _ in range(40):
+        """
+        Reads reports until one satisfies condition. RCU and the kernel's work queues take their
+        time on a busy machine.
+        """
+        end = time.monotonic() + DEADLINE
+        objects = []
+        while not objects or time.monotonic() < end:
             objects = self.report()
             if condition(objects):
                 return objects
