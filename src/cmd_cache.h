@@ -75,7 +75,7 @@ struct cache {
 	struct cache_bpf *bpf;		      /* one of the two, and what both are */
 	struct cache_calls_bpf *calls;
 	struct bpf_object *obj;
-	struct cache_links links; /* of kprobes */
+	struct cache_links links; /* of kprobes and perf events */
 	struct tracer *tracer;
 	struct view *view;
 	struct live *live; /* NULL: no live table */

@@ -273,6 +273,7 @@ static const struct row rows[] = {
 	{"mmap_cold", READ, run_mmap, 0},
 	{"mmap_warm", WARM, run_mmap, 0},
 	{"mmap_write", WARM, run_mmap, 2},
+	{"mmap_again", WARM, run_mmap_again, 0},
 };
 
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))

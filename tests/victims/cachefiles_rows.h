@@ -387,4 +387,20 @@ static void run_mmap(void)
 	munmap(map, n_pages * PAGE);
 }
 
+/* One page, unmapped each time: its faults differ by nothing but their beginnings. */
+static void run_mmap_again(void)
+{
+	volatile char *map = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	long before = faults_now();
+
+	if (map == MAP_FAILED)
+		die("mmap");
+	for (int i = 0; i < 100; i++) {
+		buffer[0] = map[0];
+		check(madvise((void *)map, PAGE, MADV_DONTNEED), "madvise");
+	}
+	truth.faults = (uint64_t)(faults_now() - before);
+	munmap((void *)map, PAGE);
+}
+
 #endif
