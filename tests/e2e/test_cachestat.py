@@ -91,11 +91,11 @@ def disk(tmp_path_factory):
     shutil.rmtree(path, ignore_errors=True)
 
 
-def run_files(directory, *rows, pages=PAGES, options=(), command="cachestat"):
+def run_files(directory, *rows, pages=PAGES, options=(), command="cachestat", env=None):
     """cachefiles under cachestat --by file: {row: (truth, counters)}, the run."""
     victim = Victim([victim_path("cachefiles"), directory, pages, *rows])
     try:
-        tally = CacheTally("--by", "file", *options, command=command).started()
+        tally = CacheTally("--by", "file", *options, command=command, env=env).started()
         truth = victim.run()
         tally.stop()
     finally:
@@ -162,16 +162,41 @@ def test_dirtied_pages(everything):
     assert not wrong, "\n".join(wrong)
 
 
-def test_faults_on_mappings(everything):
+MAPPED = ("mmap_random", "mmap_cold", "mmap_warm", "mmap_again")
+
+
+def assert_faults_are_exact(found):
     """An access per fault; rusage counts a few faults of the process's own memory besides."""
-    found, _ = everything
-    for name in ("mmap_random", "mmap_cold", "mmap_warm"):
+    for name in MAPPED:
         truth, n, _ = found[name]
         accesses = n["mmap_hits"] + n["mmap_misses"] + n["mmap_readahead"]
         assert truth["faults"] - 5 <= accesses <= truth["faults"], (name, truth, n)
     assert found["mmap_cold"][1]["mmap_misses"] == 1
-    warm = found["mmap_warm"][1]
-    assert warm["mmap_misses"] <= warm["evicted"], "absent though nothing was evicted"
+    for name in ("mmap_warm", "mmap_again"):
+        warm = found[name][1]
+        assert warm["mmap_misses"] <= warm["evicted"], "absent though nothing was evicted"
+
+
+def test_faults_on_mappings(everything):
+    assert_faults_are_exact(everything[0])
+
+
+def test_faults_begin_without_tracepoints(disk):
+    """Machines that have no exceptions:page_fault_user (arm64): a perf event tells as well."""
+    at = disk / "fault_starts"
+    at.mkdir()
+    found, tally = run_files(at, *MAPPED, "mmap_write",
+                             env={"MEMTALLY_WITHOUT": "fault-events"})
+    tally.assert_clean()
+    assert_faults_are_exact(found)
+    assert found["mmap_write"][1]["dirties"] == found["mmap_write"][0]["dirties"]
+
+
+def test_asynchronous_reads_are_said_to_be_approximate(everything):
+    tally = everything[1]
+    said = any("io_uring" in line and "aio" in line and "approximate" in line
+               for line in tally.start["skipped"])
+    assert said == (tally.start["method"] == "tracepoints"), tally.start
 
 
 def test_readahead_for_nothing(everything):
