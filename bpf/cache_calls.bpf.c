@@ -21,7 +21,10 @@
 #define TMPFS_MAGIC 0x01021994
 #define EIOCBQUEUED 529
 
-/* The call in flight: c_state CALL_OPEN; c_last: a reader's bytes before this function. */
+/*
+ * The call in flight: c_state CALL_OPEN; c_last: a reader's bytes before this function; c_id:
+ * its kiocb, if asynchronous.
+ */
 static __always_inline void io_begin(struct cache_thread *t, struct address_space___pc *mapping,
 				     __u64 pos, __u64 bytes)
 {
@@ -29,10 +32,10 @@ static __always_inline void io_begin(struct cache_thread *t, struct address_spac
 
 	if (t->c_state == CALL_OPEN)
 		cache_count(CACHE_STAT_CALLS_BROKEN, 1);
-	if (t->c_state != CALL_RETRY || t->c_map != (__u64)mapping || t->c_pos != pos)
-		t->c_miss = 0;
+	t->c_miss = 0;
 	t->c_map = (__u64)mapping;
 	t->c_pos = pos;
+	t->c_id = 0;
 	t->c_last = 0;
 	t->c_write = 0;
 	end = end < size ? end : size;
@@ -41,8 +44,8 @@ static __always_inline void io_begin(struct cache_thread *t, struct address_spac
 	t->c_state = CALL_OPEN;
 }
 
-/* The reader got `bytes` from where it began. */
-static __always_inline void io_read_end(struct cache_thread *t, __s64 bytes)
+/* The reader got `bytes` from where it began. Returns how many of the pages were misses. */
+static __always_inline __u64 io_read_end(struct cache_thread *t, __s64 bytes)
 {
 	struct address_space___pc *mapping = (void *)t->c_map;
 	struct inode___pc *host = KREAD(mapping, host);
@@ -51,7 +54,7 @@ static __always_inline void io_read_end(struct cache_thread *t, __s64 bytes)
 	struct pending_key file;
 
 	if (bytes <= 0)
-		return;
+		return 0;
 	end = ((t->c_pos + bytes - 1) >> cache_cfg.page_shift) + 1;
 	pending_file(host, &file);
 	ra = pending_take(&file, t->c_start, end);
@@ -61,6 +64,7 @@ static __always_inline void io_read_end(struct cache_thread *t, __s64 bytes)
 	CHARGE(n, read_ra, ra);
 	CHARGE(n, read_misses, miss);
 	CHARGE(n, read_hits, end - t->c_start - ra - miss);
+	return miss;
 }
 
 /* ---- pages added ---- */
@@ -121,6 +125,49 @@ int BPF_PROG(cache_exit)
 
 /* ---- functions ---- */
 
+/*
+ * An asynchronous read (io_uring) that may not wait adds pages and fails; it is tried again by
+ * the same kiocb, often in another thread. Least recently used ones make room: of a read that
+ * was given up nothing is waited for.
+ */
+struct retry {
+	__u64 map, pos, miss;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64); /* kiocb */
+	__type(value, struct retry);
+} cache_retries SEC(".maps");
+
+/* kiocb: of the asynchronous read that has begun. */
+static __always_inline void retry_take(struct cache_thread *t, __u64 kiocb)
+{
+	struct retry *r = bpf_map_lookup_elem(&cache_retries, &kiocb);
+
+	t->c_id = kiocb;
+	if (!r)
+		return;
+	if (r->map == t->c_map && r->pos == t->c_pos)
+		t->c_miss = r->miss;
+	bpf_map_delete_elem(&cache_retries, &kiocb);
+}
+
+/* Misses of the pages behind what it got. */
+static __always_inline void retry_note(struct cache_thread *t, __s64 got, __u64 accounted)
+{
+	__u64 kiocb = t->c_id;
+	struct retry r = {
+		.map = t->c_map,
+		.pos = t->c_pos + (got > 0 ? got : 0),
+		.miss = t->c_miss - accounted,
+	};
+
+	if (kiocb && r.miss)
+		bpf_map_update_elem(&cache_retries, &kiocb, &r, BPF_ANY);
+}
+
 static __always_inline int read_enter(struct kiocb___pc *iocb, struct iov_iter___pc *iter,
 				      __s64 already)
 {
@@ -131,6 +178,8 @@ static __always_inline int read_enter(struct kiocb___pc *iocb, struct iov_iter__
 		return 0;
 	io_begin(t, KREAD(f, f_mapping), KREAD(iocb, ki_pos), KREAD(iter, count));
 	t->c_last = already;
+	if (KREAD(iocb, ki_complete))
+		retry_take(t, (__u64)iocb);
 	return 0;
 }
 
@@ -141,8 +190,8 @@ static __always_inline int read_return(__s64 ret)
 	if (!t || t->c_state != CALL_OPEN || t->c_write)
 		return 0;
 	ret -= ret > 0 ? t->c_last : 0;
-	t->c_state = ret <= 0 && t->c_miss ? CALL_RETRY : CALL_NONE;
-	io_read_end(t, ret);
+	t->c_state = CALL_NONE;
+	retry_note(t, ret, io_read_end(t, ret));
 	return 0;
 }
 

@@ -74,7 +74,7 @@ static int leave_out_maps(struct bpf_object *obj)
 	static const char *const used[] = {
 		"stats",	 "events",	"procs",      "cgroups",      "cache_stats",
 		"pending",	 "cache_total", "cache_rows", "path_scratch", "row_scratch",
-		"cache_threads", "cache_names", "directs"};
+		"cache_threads", "cache_names", "directs",    "cache_retries"};
 	struct bpf_map *m;
 
 	bpf_object__for_each_map(m, obj)
