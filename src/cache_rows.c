@@ -37,6 +37,8 @@ struct reader {
 /* Linear search would be quadratic with many rows: the table is kept sorted by key. */
 static int key_compare(const struct cache_key *a, const struct cache_key *b)
 {
+	if (a->others != b->others)
+		return a->others < b->others ? -1 : 1;
 	if (a->id != b->id)
 		return a->id < b->id ? -1 : 1;
 	return a->dev == b->dev ? 0 : a->dev < b->dev ? -1 : 1;
@@ -89,7 +91,7 @@ static int on_row(const void *key, const void *value, void *arg)
 static int read_total(struct reader *r)
 {
 	_cleanup_free_ struct cache_row *rows = calloc((size_t)r->cpus, sizeof(*rows));
-	struct cache_key key = {0};
+	struct cache_key key = {.others = r->c->by != CACHE_BY_TOTAL};
 	uint32_t zero = 0;
 
 	if (!rows)
@@ -114,7 +116,9 @@ int cache_rows_read(struct cache *c)
 	c->table.reads = c->table.n;
 	for (size_t i = 0; i < c->table.n; i++)
 		c->table.v[i].n = (struct cache_counters){0};
-	err = c->by == CACHE_BY_TOTAL ? read_total(&r) : collect_each(&map, on_row, &r);
+	err = c->by == CACHE_BY_TOTAL ? 0 : collect_each(&map, on_row, &r);
+	if (!err)
+		err = read_total(&r);
 	if (!err && c->table.n)
 		qsort(c->table.v, c->table.n, sizeof(c->table.v[0]), entry_compare);
 	return err;
@@ -201,7 +205,8 @@ static const struct loss cache_losses[CACHE_STAT_COUNT] = {
 	[CACHE_STAT_PENDING_FULL] = {"pending_full", 0,
 				     "prefetched ranges not noted: their first use counts as a hit",
 				     "free memory"},
-	[CACHE_STAT_ROWS_FULL] = {"rows_full", 0, "events without a row: the table is full",
+	[CACHE_STAT_ROWS_FULL] = {"rows_full", 0,
+				  "events that are in the row [others] only: the table is full",
 				  "restrict the targets, or another --by"},
 	[CACHE_STAT_THREADS_FULL] = {"threads_full", 0,
 				     "events not counted: no kernel memory for a thread's state",

@@ -13,7 +13,7 @@ import subprocess
 
 import pytest
 
-from conftest import (DEADLINE, FAILURE, FINE, MEMTALLY, USAGE, Lines, Victim, memtally,
+from conftest import (DEADLINE, FAILURE, FINE, INCOMPLETE, MEMTALLY, USAGE, Lines, Victim, memtally,
                       victim_path)
 
 PAGES = 4097
@@ -51,6 +51,8 @@ class CacheTally:
         key = {"cache": lambda: "total", "process": lambda: obj["pid"],
                "file": lambda: (obj["device"], obj["inode"]),
                "cgroup": lambda: ("cgroup", obj["id"])}[kind]()
+        if obj.get("others"):
+            key = "others"
         if kind == "file":
             self.paths[key] = obj["path"]
         if kind == "process":
@@ -310,6 +312,31 @@ def test_unlinked_file(disk):
     key = (f"{os.major(st.st_dev)}:{os.minor(st.st_dev)}", st.st_ino)
     assert sum(read_split(tally.rows[key])) == 10
     assert tally.paths[key] in (f"[{key[0]}]:{st.st_ino} (unlinked)", str(path))
+
+
+READ_EACH = """
+import os, sys
+os.chdir(sys.argv[1])
+for i in range(int(sys.argv[2])):
+    fd = os.open(str(i), os.O_RDONLY)
+    os.read(fd, 1)
+    os.close(fd)
+"""
+
+
+def test_more_files_than_rows(disk):
+    """What finds no room is in one row, and said: the sum of all stays exact."""
+    at, count = disk / "many", 17000
+    at.mkdir()
+    for i in range(count):
+        (at / str(i)).write_bytes(b"x")
+    tally = CacheTally("--by", "file", "--", "/usr/bin/python3", "-c", READ_EACH, at, count)
+    tally.started().stop(how=None)
+    others = tally.rows["others"]
+    found = [tally.rows[key] for key, path in tally.paths.items() if path.startswith(f"{at}/")]
+    assert tally.status == INCOMPLETE and tally.losses["rows_full"] >= others["accesses"] > 0
+    assert others["accesses"] + sum(n["accesses"] for n in found) == count, others
+    assert tally.paths["others"] == "[others]"
 
 
 @pytest.fixture
