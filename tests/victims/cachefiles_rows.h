@@ -323,7 +323,7 @@ static void dirties_since(uint64_t before)
 {
 	struct cachestat cs = {0};
 
-	cache_stat(0, 0, &cs);
+	truth.no_dirties = !cache_stat(0, 0, &cs);
 	truth.dirties = cs.dirty + cs.writeback - before;
 }
 
