@@ -197,16 +197,18 @@ static __always_inline struct cache_row *row_make(struct inode___pc *host,
 static __always_inline struct cache_counters *row_find(struct inode___pc *host,
 						       const struct cache_key *key)
 {
-	struct cache_row *row = NULL;
+	struct cache_key others = {.others = 1};
+	struct cache_row *row;
 	__u32 zero = 0;
 
-	if (cache_cfg.by != CACHE_BY_TOTAL) {
-		row = bpf_map_lookup_elem(&cache_rows, key);
-		if (!row && host)
-			row = row_make(host, key);
-	}
-	if (!row)
+	if (cache_cfg.by == CACHE_BY_TOTAL)
 		row = bpf_map_lookup_elem(&cache_total, &zero);
+	else
+		row = bpf_map_lookup_elem(&cache_rows, key);
+	if (!row && host && cache_cfg.by != CACHE_BY_TOTAL)
+		row = row_make(host, key);
+	if (!row && cache_cfg.by != CACHE_BY_TOTAL)
+		row = bpf_map_lookup_elem(&cache_rows, &others);
 	return row ? &row->n : NULL;
 }
 

@@ -5,10 +5,7 @@
 
 #include "abi.h"
 
-/*
- * What one row of counters stands for; CACHE_BY_TOTAL: the array cache_total, no table of
- * rows. Otherwise that array has what found the table full.
- */
+/* What one row of counters stands for; CACHE_BY_TOTAL: the array, no table of rows. */
 enum cache_by { CACHE_BY_TOTAL, CACHE_BY_FILE, CACHE_BY_PROCESS, CACHE_BY_CGROUP };
 
 struct cache_cfg {
@@ -22,7 +19,7 @@ struct cache_cfg {
 struct cache_key {
 	__u64 id;     /* inode, tgid or cgroup id */
 	__u32 dev;    /* by file: the kernel's dev_t, major << 20 | minor */
-	__u32 others; /* 1, the rest 0: all that found no room in the table; never in the kernel */
+	__u32 others; /* 1, the rest 0: the row of all that found the table full */
 };
 
 /*

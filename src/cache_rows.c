@@ -91,7 +91,7 @@ static int on_row(const void *key, const void *value, void *arg)
 static int read_total(struct reader *r)
 {
 	_cleanup_free_ struct cache_row *rows = calloc((size_t)r->cpus, sizeof(*rows));
-	struct cache_key key = {.others = r->c->by != CACHE_BY_TOTAL};
+	struct cache_key key = {0};
 	uint32_t zero = 0;
 
 	if (!rows)
@@ -99,6 +99,18 @@ static int read_total(struct reader *r)
 	if (bpf_map_lookup_elem(cache_map_fd(r->c, "cache_total"), &zero, rows))
 		return -errno;
 	return on_row(&key, rows, r);
+}
+
+int cache_rows_prepare(const struct cache *c)
+{
+	int cpus = libbpf_num_possible_cpus();
+	_cleanup_free_ struct cache_row *rows = calloc((size_t)MAX(cpus, 1), sizeof(*rows));
+	struct cache_key others = {.others = 1};
+
+	if (!rows || cpus < 0)
+		return rows ? cpus : -ENOMEM;
+	return bpf_map_update_elem(cache_map_fd(c, "cache_rows"), &others, rows, BPF_ANY) ? -errno
+											  : 0;
 }
 
 int cache_rows_read(struct cache *c)
@@ -116,9 +128,7 @@ int cache_rows_read(struct cache *c)
 	c->table.reads = c->table.n;
 	for (size_t i = 0; i < c->table.n; i++)
 		c->table.v[i].n = (struct cache_counters){0};
-	err = c->by == CACHE_BY_TOTAL ? 0 : collect_each(&map, on_row, &r);
-	if (!err)
-		err = read_total(&r);
+	err = c->by == CACHE_BY_TOTAL ? read_total(&r) : collect_each(&map, on_row, &r);
 	if (!err && c->table.n)
 		qsort(c->table.v, c->table.n, sizeof(c->table.v[0]), entry_compare);
 	return err;
