@@ -216,7 +216,7 @@ static const struct loss cache_losses[CACHE_STAT_COUNT] = {
 				     "prefetched ranges not noted: their first use counts as a hit",
 				     "free memory"},
 	[CACHE_STAT_ROWS_FULL] = {"rows_full", 0,
-				  "events that are in the row [others] only: the table is full",
+				  "events in the row [others]: the table is full",
 				  "restrict the targets, or another --by"},
 	[CACHE_STAT_THREADS_FULL] = {"threads_full", 0,
 				     "events not counted: no kernel memory for a thread's state",
