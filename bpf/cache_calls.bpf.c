@@ -15,76 +15,12 @@
 #define CACHE_CALLS
 #include "cache_direct.bpf.h"
 #include "cache_events.bpf.h"
+#include "cache_io.bpf.h"
 #include "cache_syscall.bpf.h"
 
 #define S_IFBLK	    0060000
 #define TMPFS_MAGIC 0x01021994
 #define EIOCBQUEUED 529
-
-/* The call in flight: c_state CALL_OPEN; c_last: a reader's bytes before this function. */
-static __always_inline void io_begin(struct cache_thread *t, struct address_space___pc *mapping,
-				     __u64 pos, __u64 bytes)
-{
-	__u64 size = KREAD2(mapping, host, i_size), end = pos + bytes;
-
-	if (t->c_state == CALL_OPEN)
-		cache_count(CACHE_STAT_CALLS_BROKEN, 1);
-	if (t->c_state != CALL_RETRY || t->c_map != (__u64)mapping || t->c_pos != pos)
-		t->c_miss = 0;
-	t->c_map = (__u64)mapping;
-	t->c_pos = pos;
-	t->c_last = 0;
-	t->c_write = 0;
-	end = end < size ? end : size;
-	t->c_start = pos >> cache_cfg.page_shift;
-	t->c_end = end > pos ? ((end - 1) >> cache_cfg.page_shift) + 1 : t->c_start;
-	t->c_state = CALL_OPEN;
-}
-
-/* The reader got `bytes` from where it began. */
-static __always_inline void io_read_end(struct cache_thread *t, __s64 bytes)
-{
-	struct address_space___pc *mapping = (void *)t->c_map;
-	struct inode___pc *host = KREAD(mapping, host);
-	__u64 end, ra, miss = t->c_miss;
-	struct cache_counters *n;
-	struct pending_key file;
-
-	if (bytes <= 0)
-		return;
-	end = ((t->c_pos + bytes - 1) >> cache_cfg.page_shift) + 1;
-	pending_file(host, &file);
-	ra = pending_take(&file, t->c_start, end);
-	if (miss > end - t->c_start)
-		miss = end - t->c_start;
-	n = counters_of(host);
-	CHARGE(n, read_ra, ra);
-	CHARGE(n, read_misses, miss);
-	CHARGE(n, read_hits, end - t->c_start - ra - miss);
-}
-
-/* ---- pages added ---- */
-
-/* What a read adds in its range are its misses; all that a write adds is its own. */
-static __always_inline void add_in_io(struct cache_thread *t, struct cache_counters *n,
-				      struct folio_range *r)
-{
-	__u64 x;
-
-	if (t->c_state != CALL_OPEN || t->c_map != r->map)
-		return;
-	t->c_added = 1;
-	if (t->c_write) {
-		CHARGE(n, write_added, r->hi - r->lo);
-		range_skip(r, r->lo, r->hi);
-		return;
-	}
-	x = overlap(r->lo, r->hi, t->c_start, t->c_end);
-	if (!x)
-		return;
-	t->c_miss += x;
-	range_skip(r, t->c_start, t->c_end);
-}
 
 SEC("tp_btf/mm_filemap_add_to_page_cache")
 int BPF_PROG(cache_add, struct folio___pc *folio)
@@ -131,6 +67,8 @@ static __always_inline int read_enter(struct kiocb___pc *iocb, struct iov_iter__
 		return 0;
 	io_begin(t, KREAD(f, f_mapping), KREAD(iocb, ki_pos), KREAD(iter, count));
 	t->c_last = already;
+	if (KREAD(iocb, ki_complete))
+		retry_take(t, (__u64)iocb);
 	return 0;
 }
 
@@ -141,8 +79,8 @@ static __always_inline int read_return(__s64 ret)
 	if (!t || t->c_state != CALL_OPEN || t->c_write)
 		return 0;
 	ret -= ret > 0 ? t->c_last : 0;
-	t->c_state = ret <= 0 && t->c_miss ? CALL_RETRY : CALL_NONE;
-	io_read_end(t, ret);
+	t->c_state = CALL_NONE;
+	retry_note(t, ret, io_read_end(t, ret));
 	return 0;
 }
 

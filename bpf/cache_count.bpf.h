@@ -81,7 +81,7 @@ static __always_inline void file_key(struct inode___pc *host, struct cache_key *
 {
 	key->id = KREAD(host, i_ino);
 	key->dev = KREAD2(host, i_sb, s_dev);
-	key->pad = 0;
+	key->others = 0;
 }
 
 static __always_inline void pending_file(struct inode___pc *host, struct pending_key *key)
@@ -153,7 +153,7 @@ static __noinline int path_send(struct inode___pc *host, const struct cache_key 
 static __always_inline void row_key(struct inode___pc *host, struct cache_key *key)
 {
 	key->dev = 0;
-	key->pad = 0;
+	key->others = 0;
 	switch (cache_cfg.by) {
 	case CACHE_BY_FILE:
 		file_key(host, key);
@@ -189,16 +189,15 @@ static __always_inline struct cache_row *row_make(struct inode___pc *host,
 	    cache_cfg.by == CACHE_BY_FILE)
 		path_send(host, key);
 	row = bpf_map_lookup_elem(&cache_rows, key);
-	if (!row) {
+	if (!row)
 		cache_count(CACHE_STAT_ROWS_FULL, 1);
-		return NULL;
-	}
 	return row;
 }
 
 static __always_inline struct cache_counters *row_find(struct inode___pc *host,
 						       const struct cache_key *key)
 {
+	struct cache_key others = {.others = 1};
 	struct cache_row *row;
 	__u32 zero = 0;
 
@@ -208,10 +207,12 @@ static __always_inline struct cache_counters *row_find(struct inode___pc *host,
 		row = bpf_map_lookup_elem(&cache_rows, key);
 	if (!row && host && cache_cfg.by != CACHE_BY_TOTAL)
 		row = row_make(host, key);
+	if (!row && cache_cfg.by != CACHE_BY_TOTAL)
+		row = bpf_map_lookup_elem(&cache_rows, &others);
 	return row ? &row->n : NULL;
 }
 
-/* The counters for what the running task does to this file; NULL: not wanted, or no room. */
+/* The counters for what the running task does to this file; NULL: not wanted. */
 static __always_inline struct cache_counters *counters_of(struct inode___pc *host)
 {
 	struct cache_counters *n;

@@ -13,16 +13,25 @@ static __always_inline void fault_begin(void)
 		t->f_counted = 0;
 }
 
-SEC("tp_btf/page_fault_user")
+SEC("?tp_btf/page_fault_user")
 int BPF_PROG(cache_fault_user)
 {
 	fault_begin();
 	return 0;
 }
 
-SEC("tp_btf/page_fault_kernel")
+SEC("?tp_btf/page_fault_kernel")
 int BPF_PROG(cache_fault_kernel)
 {
+	fault_begin();
+	return 0;
+}
+
+/* The same on machines without these tracepoints (arm64): software event page-faults. */
+SEC("?perf_event")
+int cache_fault_start(void *ctx)
+{
+	(void)ctx;
 	fault_begin();
 	return 0;
 }

@@ -6,8 +6,7 @@
 #include "cache_count.bpf.h"
 #include "cache_pending.bpf.h"
 
-/* CALL_RETRY: a read that may not wait added pages and failed; it will be tried again. */
-enum call_state { CALL_NONE, CALL_OPEN, CALL_DONE, CALL_UNKNOWN, CALL_RETRY };
+enum call_state { CALL_NONE, CALL_OPEN, CALL_DONE, CALL_UNKNOWN };
 enum fault_kind { FAULT_MAP, FAULT_FAULT };
 
 struct cache_thread {

@@ -121,6 +121,7 @@ struct task_struct___pc {
 struct kiocb___pc {
 	struct file___pc *ki_filp;
 	s64 ki_pos;
+	void *ki_complete; /* NULL: the caller waits */
 	int ki_flags;
 };
 

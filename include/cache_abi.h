@@ -17,9 +17,9 @@ struct cache_cfg {
 };
 
 struct cache_key {
-	__u64 id;  /* inode, tgid or cgroup id */
-	__u32 dev; /* by file: the kernel's dev_t, major << 20 | minor */
-	__u32 pad;
+	__u64 id;     /* inode, tgid or cgroup id */
+	__u32 dev;    /* by file: the kernel's dev_t, major << 20 | minor */
+	__u32 others; /* 1, the rest 0: the row of all that found the table full */
 };
 
 /*

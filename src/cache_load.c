@@ -4,6 +4,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/perf_event.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -73,7 +74,7 @@ static int leave_out_maps(struct bpf_object *obj)
 	static const char *const used[] = {
 		"stats",	 "events",	"procs",      "cgroups",      "cache_stats",
 		"pending",	 "cache_total", "cache_rows", "path_scratch", "row_scratch",
-		"cache_threads", "cache_names", "directs"};
+		"cache_threads", "cache_names", "directs",    "cache_retries"};
 	struct bpf_map *m;
 
 	bpf_object__for_each_map(m, obj)
@@ -108,6 +109,8 @@ static void use_program(const struct cache *c, const char *name, bool use)
 static void use_events(const struct cache *c)
 {
 	bool folios = tracepoint_id("writeback", "writeback_dirty_folio") > 0;
+	bool faults = c->method != CACHE_METHOD_SYSCALLS;
+	bool fault_events = feature_has(FEATURE_FAULT_EVENTS);
 
 	use_program(c, "cache_dirty", folios);
 	use_program(c, "cache_dirty_page", !folios);
@@ -115,6 +118,9 @@ static void use_events(const struct cache *c)
 	use_program(c, "cache_direct_queued", c->direct_events);
 	use_program(c, "cache_direct_end", c->direct_events);
 	use_program(c, "cache_direct_refused", c->direct_events);
+	use_program(c, "cache_fault_user", faults && fault_events);
+	use_program(c, "cache_fault_kernel", faults && fault_events);
+	use_program(c, "cache_fault_start", faults && !fault_events);
 	use_program(c, "cache_newtask", c->o->common.follow);
 	use_program(c, "cache_syscall", c->method == CACHE_METHOD_SYSCALLS);
 	use_program(c, "cache_syscall_exit", c->method == CACHE_METHOD_SYSCALLS);
@@ -243,20 +249,45 @@ int cache_load(struct cache *c)
 
 /* ---- attach ---- */
 
+static int keep_link(struct cache *c, struct bpf_link *link)
+{
+	int err = array_reserve(&c->links.v, &c->links.cap, c->links.n + 1, sizeof(link));
+
+	if (err)
+		bpf_link__destroy(link);
+	else
+		c->links.v[c->links.n++] = link;
+	return err;
+}
+
 static int attach_kprobe(struct cache *c, const char *name, const char *function, bool returns)
 {
 	struct bpf_program *p = find_program(c, returns ? "kretprobe_" : "kprobe_", name);
 	struct bpf_link *link = bpf_program__attach_kprobe(p, returns, function);
-	int err = array_reserve(&c->links.v, &c->links.cap, c->links.n + 1, sizeof(link));
+	int err = link ? keep_link(c, link) : -errno;
 
-	if (!link || err) {
-		err = link ? err : -errno;
+	if (err)
 		log_error("cannot attach to '%s': %s", function, errno_name(err));
-		bpf_link__destroy(link);
-		return err;
+	return err;
+}
+
+/* Of every CPU; there are no other programs of this kind. */
+static int attach_fault_starts(struct cache *c)
+{
+	struct bpf_program *p = find_program(c, "", "cache_fault_start");
+	int cpus = libbpf_num_possible_cpus(), err = MIN(cpus, 0);
+	struct bpf_link *link;
+
+	for (int cpu = 0; cpu < cpus && !err; cpu++) {
+		err = attach_software_event(p, PERF_COUNT_SW_PAGE_FAULTS, cpu, &link);
+		if (err == -ENODEV)
+			err = 0; /* a CPU that is off */
+		else if (!err)
+			err = keep_link(c, link);
 	}
-	c->links.v[c->links.n++] = link;
-	return 0;
+	if (err)
+		log_error("cannot attach to 'page-faults': %s", errno_name(err));
+	return err;
 }
 
 /* Returns before entries: what is under way when the first are there has no entry. */
@@ -308,6 +339,8 @@ int cache_attach(struct cache *c)
 					       : &c->calls->links.cache_newtask);
 	if (err)
 		log_error("cannot attach to the tracepoint of new tasks: %s", errno_name(err));
+	if (!err && bpf_program__autoload(find_program(c, "", "cache_fault_start")))
+		err = attach_fault_starts(c);
 	if (!err && c->method == CACHE_METHOD_FUNCTIONS)
 		err = attach_kprobes(c);
 	return err ? err : attach_rest(c);

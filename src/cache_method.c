@@ -86,7 +86,10 @@ size_t cache_skipped(const struct cache *c, const char **lines)
 			     "once)";
 		lines[n++] = "single accesses of MAP_POPULATE (approximate)";
 	}
-	if (c->method != CACHE_METHOD_TRACEPOINTS)
+	if (c->method == CACHE_METHOD_TRACEPOINTS)
+		lines[n++] = "some pages of io_uring and aio reads that are unaligned or random, "
+			     "and wait (approximate)";
+	else
 		lines[n++] = "which of several CPUs used a prefetched page first (approximate)";
 	if (c->direct_events || c->direct_functions)
 		lines[n++] = "direct I/O on block devices and file systems without iomap";

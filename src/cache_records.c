@@ -16,6 +16,7 @@
 #include "cmd_cache.h"
 
 #define MAX_FIELDS 32
+#define OTHERS	   "[others]" /* what found the table of rows full */
 
 /* A record under construction; what its fields point at lives as long. */
 struct line {
@@ -103,9 +104,11 @@ static void add_counters(struct line *l, const struct cache_counters *n)
 
 static void add_process(const struct cache *c, struct line *l, const struct cache_entry *e)
 {
-	struct cache_name name = cache_rows_name(c, e->key.id);
+	struct cache_name name = {.comm = OTHERS};
 	struct view_field *f;
 
+	if (!e->key.others)
+		name = cache_rows_name(c, e->key.id);
 	memcpy(l->comm, name.comm, sizeof(l->comm));
 	titled(add(l, "pid", VIEW_COUNT, e->key.id), "PID", 8);
 	titled(add(l, "uid", VIEW_COUNT, name.uid), "UID", 6);
@@ -119,7 +122,7 @@ static int add_file(const struct cache *c, struct line *l, const struct cache_en
 {
 	struct view_field *f;
 
-	l->path = cache_paths_find(c->paths, &e->key);
+	l->path = e->key.others ? strdup(OTHERS) : cache_paths_find(c->paths, &e->key);
 	if (!l->path)
 		return -ENOMEM;
 	add_columns(l, &e->n);
@@ -134,9 +137,9 @@ static int add_file(const struct cache *c, struct line *l, const struct cache_en
 
 static int add_cgroup(const struct cache *c, struct line *l, const struct cache_entry *e)
 {
-	struct cache_cgroup g;
+	struct cache_cgroup g = {.path = OTHERS};
 	struct view_field *f;
-	int err = cache_cgroups_find(c->cgroups, e->key.id, &g);
+	int err = e->key.others ? 0 : cache_cgroups_find(c->cgroups, e->key.id, &g);
 
 	if (err)
 		return err;
@@ -190,6 +193,7 @@ static int print_row(const struct cache *c, const struct cache_entry *e, const c
 	else
 		err = c->by == CACHE_BY_FILE ? add_file(c, &l, e) : add_cgroup(c, &l, e);
 	add_counters(&l, &e->n);
+	add(&l, "others", VIEW_BOOL, e->key.others);
 	r.n_fields = l.n;
 	if (!err)
 		err = view_record(c->view, &r);

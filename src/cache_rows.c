@@ -37,6 +37,8 @@ struct reader {
 /* Linear search would be quadratic with many rows: the table is kept sorted by key. */
 static int key_compare(const struct cache_key *a, const struct cache_key *b)
 {
+	if (a->others != b->others)
+		return a->others < b->others ? -1 : 1;
 	if (a->id != b->id)
 		return a->id < b->id ? -1 : 1;
 	return a->dev == b->dev ? 0 : a->dev < b->dev ? -1 : 1;
@@ -97,6 +99,18 @@ static int read_total(struct reader *r)
 	if (bpf_map_lookup_elem(cache_map_fd(r->c, "cache_total"), &zero, rows))
 		return -errno;
 	return on_row(&key, rows, r);
+}
+
+int cache_rows_prepare(const struct cache *c)
+{
+	int cpus = libbpf_num_possible_cpus();
+	_cleanup_free_ struct cache_row *rows = calloc((size_t)MAX(cpus, 1), sizeof(*rows));
+	struct cache_key others = {.others = 1};
+
+	if (!rows || cpus < 0)
+		return rows ? cpus : -ENOMEM;
+	return bpf_map_update_elem(cache_map_fd(c, "cache_rows"), &others, rows, BPF_ANY) ? -errno
+											  : 0;
 }
 
 int cache_rows_read(struct cache *c)
@@ -201,7 +215,8 @@ static const struct loss cache_losses[CACHE_STAT_COUNT] = {
 	[CACHE_STAT_PENDING_FULL] = {"pending_full", 0,
 				     "prefetched ranges not noted: their first use counts as a hit",
 				     "free memory"},
-	[CACHE_STAT_ROWS_FULL] = {"rows_full", 0, "events without a row: the table is full",
+	[CACHE_STAT_ROWS_FULL] = {"rows_full", 0,
+				  "events in the row [others]: the table is full",
 				  "restrict the targets, or another --by"},
 	[CACHE_STAT_THREADS_FULL] = {"threads_full", 0,
 				     "events not counted: no kernel memory for a thread's state",

@@ -30,6 +30,8 @@ static int attach(struct cache *c)
 	};
 	int err = tracer_bind(c->tracer, &maps, NULL);
 
+	if (!err)
+		err = cache_rows_prepare(c);
 	if (err)
 		log_error("cannot hand the targets to the kernel: %s", errno_name(err));
 	return err ? err : cache_attach(c);

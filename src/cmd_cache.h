@@ -75,7 +75,7 @@ struct cache {
 	struct cache_bpf *bpf;		      /* one of the two, and what both are */
 	struct cache_calls_bpf *calls;
 	struct bpf_object *obj;
-	struct cache_links links; /* of kprobes */
+	struct cache_links links; /* of kprobes and perf events */
 	struct tracer *tracer;
 	struct view *view;
 	struct live *live; /* NULL: no live table */
@@ -106,6 +106,8 @@ const char *cache_method_name(const struct cache *c);
 size_t cache_found(const struct cache *c, const char **lines);
 size_t cache_skipped(const struct cache *c, const char **lines);
 
+/* Puts the row of all that will find the table full into it. 0 or -errno. */
+int cache_rows_prepare(const struct cache *c);
 /*
  * Reads the counters of every row; `n` of each becomes what came since the last read.
  * 0 or -errno.

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The software events are opened per CPU for every process and the programs filter: exact
- * from the first moment for threads and children too. Period 1 is never throttled (linux
- * 6.12 kernel/events/core.c, perf_swevent_event: the shortcut for period 1).
+ * from the first moment for threads and children too.
  */
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #include "faults.h"
 #include "faults.skel.h"
@@ -86,25 +84,11 @@ static int keep_link(struct faults *f, struct bpf_link *link)
 
 static int attach_cpu(struct faults *f, const struct hook *h, int cpu)
 {
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_SOFTWARE,
-		.size = sizeof(attr),
-		.config = h->config,
-		.sample_period = 1,
-		.disabled = 1,
-	};
-	int fd = (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 	struct bpf_link *link;
-	int err;
+	int err = attach_software_event(h->prog, h->config, cpu, &link);
 
-	if (fd < 0)
-		return errno == ENODEV ? 0 : -errno; /* a CPU that is off */
-	link = bpf_program__attach_perf_event(h->prog, fd);
-	err = libbpf_get_error(link);
-	if (err) {
-		close(fd);
-		return err;
-	}
+	if (err)
+		return err == -ENODEV ? 0 : err; /* a CPU that is off */
 	return keep_link(f, link);
 }
 

@@ -40,6 +40,8 @@ static const struct method {
 	{"cachestat", "page cache", "functions by fentry", {FEATURE_FENTRY}, 1},
 	{"cachestat", "page cache", "functions by kprobes", {FEATURE_KPROBE}, 1},
 	{"cachestat", "page cache", "system calls", {0}, 0},
+	{"cachestat", "fault starts", "typed tracepoints", {FEATURE_FAULT_EVENTS}, 1},
+	{"cachestat", "fault starts", "software event", {0}, 0},
 	{"cachestat", "direct I/O", "typed tracepoints", {FEATURE_BTF, FEATURE_DIRECT_EVENTS}, 2},
 	{"cachestat", "direct I/O", "functions by kprobes", {FEATURE_KPROBE}, 1},
 	{"cachestat", "direct I/O", "system calls", {0}, 0},

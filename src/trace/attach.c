@@ -51,19 +51,13 @@ int tracepoint_id(const char *category, const char *name)
 	return parse_u64(text, 1, INT32_MAX, &id) ? -EBADMSG : (int)id;
 }
 
-int attach_tracepoint(struct bpf_program *prog, const char *category, const char *name,
-		      struct bpf_link **ret)
+static int attach_event(struct bpf_program *prog, struct perf_event_attr *attr, int cpu,
+			struct bpf_link **ret)
 {
-	struct perf_event_attr attr = {.type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr)};
-	int id = tracepoint_id(category, name), fd, err;
+	int fd = (int)syscall(SYS_perf_event_open, attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 	struct bpf_link *link;
+	int err;
 
-	if (id < 0)
-		return id;
-	attr.config = (uint64_t)id;
-	attr.sample_period = 1;
-	/* One CPU is enough: the program hangs on the event, not on the counter. */
-	fd = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	link = bpf_program__attach_perf_event(prog, fd);
@@ -74,4 +68,31 @@ int attach_tracepoint(struct bpf_program *prog, const char *category, const char
 	}
 	*ret = link;
 	return 0;
+}
+
+int attach_tracepoint(struct bpf_program *prog, const char *category, const char *name,
+		      struct bpf_link **ret)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr), .sample_period = 1};
+	int id = tracepoint_id(category, name);
+
+	if (id < 0)
+		return id;
+	attr.config = (uint64_t)id;
+	/* One CPU is enough: the program hangs on the event, not on the counter. */
+	return attach_event(prog, &attr, 0, ret);
+}
+
+int attach_software_event(struct bpf_program *prog, uint64_t config, int cpu, struct bpf_link **ret)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = config,
+		.sample_period = 1,
+		.disabled = 1,
+	};
+
+	return attach_event(prog, &attr, cpu, ret);
 }

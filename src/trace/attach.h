@@ -19,4 +19,12 @@ int tracepoint_id(const char *category, const char *name);
 int attach_tracepoint(struct bpf_program *prog, const char *category, const char *name,
 		      struct bpf_link **ret);
 
+/*
+ * Attaches to every event PERF_COUNT_SW_... on one CPU, of all processes. 0 or -errno,
+ * -ENODEV: the CPU is off; *ret is the caller's. Period 1 is never throttled (linux 6.12
+ * kernel/events/core.c, perf_swevent_event: the shortcut for period 1).
+ */
+int attach_software_event(struct bpf_program *prog, uint64_t config, int cpu,
+			  struct bpf_link **ret);
+
 #endif

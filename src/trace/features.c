@@ -119,6 +119,11 @@ static bool probe_direct_events(void)
 	return tracepoint_id("iomap", "iomap_dio_rw_begin") > 0;
 }
 
+static bool probe_fault_events(void)
+{
+	return tracepoint_id("exceptions", "page_fault_user") > 0;
+}
+
 static bool probe_vmalloc_events(void)
 {
 	return tracepoint_id("vmalloc", "alloc_vmap_area") > 0;
@@ -224,6 +229,10 @@ static const struct {
 				    probe_vmalloc_events},
 	[FEATURE_DIRECT_EVENTS] = {"direct-events", "direct I/O of files (6.12 has them, 6.1 not)",
 				   probe_direct_events},
+	[FEATURE_FAULT_EVENTS] = {"fault-events",
+				  "where a page fault begins, for cachestat; else a perf event "
+				  "(x86 has them, arm64 not)",
+				  probe_fault_events},
 	[FEATURE_TASK_ITER] = {"task-iterators",
 			       "files of all processes without opening them (v5.12, 3d06f34aa89e)",
 			       probe_task_iter},

@@ -45,6 +45,8 @@ int run_begin(void *ctx)
 		return 0;
 	io_begin(t, mapping, input.pos, input.bytes);
 	t->c_write = input.write;
+	if (input.kiocb)
+		retry_take(t, input.kiocb);
 	return 0;
 }
 

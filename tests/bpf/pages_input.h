@@ -4,10 +4,10 @@
 
 #include <linux/types.h>
 
-/* Pages [lo, hi) of file ino; a read of bytes at pos that got `got`. */
+/* Pages [lo, hi) of file ino; a read of bytes at pos that got `got`; kiocb 0: it waits. */
 struct pages_input {
 	__u64 ino, lo, hi;
-	__u64 pos, bytes, size;
+	__u64 pos, bytes, size, kiocb;
 	__s64 got;
 	__u32 op, write;
 };

@@ -11,6 +11,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -323,24 +324,54 @@ static void test_missed_return(void **state)
 	close_unit(&u);
 }
 
-/* io_uring's first try may not wait: what it had to add is a miss of the second. */
+static void *read_four_pages(void *arg)
+{
+	begin(arg, 0, 4 * PAGE);
+	end(arg, 4 * PAGE);
+	return NULL;
+}
+
+/* io_uring's first try may not wait: what it had to add is a miss of the second one's thread. */
 static void test_retry(void **state)
 {
 	struct unit u = open_calls();
+	pthread_t worker;
 
 	(void)state;
 	u.input->size = 100 * PAGE;
+	u.input->kiocb = 0x1000;
 	begin(&u, 0, 4 * PAGE);
 	add(&u, 0, 32);
 	end(&u, -11);
-	begin(&u, 0, 4 * PAGE);
-	end(&u, 4 * PAGE);
+	assert_int_equal(pthread_create(&worker, NULL, read_four_pages, &u), 0);
+	assert_int_equal(pthread_join(worker, NULL), 0);
 	assert_reads(&u, 0, 0, 4);
 	begin(&u, 4 * PAGE, PAGE);
 	end(&u, -11);
 	begin(&u, 5 * PAGE, PAGE);
 	end(&u, PAGE);
 	assert_reads(&u, 0, 1, 4);
+	close_unit(&u);
+}
+
+/* It got a page, and is tried again for the others; the kiocb's next read is another one. */
+static void test_retry_of_the_rest(void **state)
+{
+	struct unit u = open_calls();
+
+	(void)state;
+	u.input->size = 100 * PAGE;
+	u.input->kiocb = 0x1000;
+	begin(&u, 0, 4 * PAGE);
+	add(&u, 0, 4);
+	end(&u, PAGE);
+	assert_reads(&u, 0, 0, 1);
+	begin(&u, PAGE, 3 * PAGE);
+	end(&u, 3 * PAGE);
+	assert_reads(&u, 0, 0, 4);
+	begin(&u, PAGE, 3 * PAGE);
+	end(&u, 3 * PAGE);
+	assert_reads(&u, 3, 0, 4);
 	close_unit(&u);
 }
 
@@ -370,7 +401,7 @@ int main(void)
 		cmocka_unit_test(test_limit),	      cmocka_unit_test(test_table_full),
 		cmocka_unit_test(test_read_ahead),    cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_missed_return), cmocka_unit_test(test_write),
-		cmocka_unit_test(test_retry),
+		cmocka_unit_test(test_retry),	      cmocka_unit_test(test_retry_of_the_rest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

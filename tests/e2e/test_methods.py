@@ -15,6 +15,7 @@ WITHOUT = [
     ("find-vma", "leak", "new code", "at the next look"),
     ("vmalloc-events", "kmem", "vmalloc", None),
     ("filemap-events,fentry,kprobe", "cachestat", "page cache", "system calls"),
+    ("fault-events", "cachestat", "fault starts", "software event"),
     ("direct-events,kprobe", "cachestat", "direct I/O", "system calls"),
     ("cachestat", "resident", "pages", "mincore(2)"),
 ]

@@ -71,9 +71,22 @@ static int row_is_named(const struct opt *o, const void *field, void *arg)
 	return strncmp(name, o->name, len) == 0 && strchr(" \n", name[len]);
 }
 
+/* other: a command in the same manual, with the same configuration; or NULL. */
+static void manual_names_no_more(const struct manual *m, const struct opts_spec *spec,
+				 const struct opts_spec *other, const void *cfg)
+{
+	for (char *at = m->text; (at = strstr(at, "\n.It Fl ")); at++) {
+		char *name = strstr(at, "Fl -") + strlen("Fl -");
+
+		if (strncmp(name, "help\n", 5) != 0 && !opts_each(spec, cfg, row_is_named, name) &&
+		    !(other && opts_each(other, cfg, row_is_named, name)))
+			fail_msg("%s: no such option: %.20s", m->path, name);
+	}
+}
+
 /* cfg: room for the command's configuration. The words of enums count too. */
-static void assert_manual_is_true(const struct opts_spec *spec, const void *cfg, const char *path,
-				  bool refers)
+static void assert_manual_of_two(const struct opts_spec *spec, const struct opts_spec *other,
+				 const void *cfg, const char *path, bool refers)
 {
 	struct manual m = {.path = path};
 
@@ -81,14 +94,15 @@ static void assert_manual_is_true(const struct opts_spec *spec, const void *cfg,
 	if (refers)
 		assert_int_equal(read_file(SHARED_MANUAL, &m.shared, NULL), 0);
 	opts_each(spec, cfg, row_in_manual, &m);
-	for (char *at = m.text; (at = strstr(at, "\n.It Fl ")); at++) {
-		char *name = strstr(at, "Fl -") + strlen("Fl -");
-
-		if (strncmp(name, "help\n", 5) != 0 && !opts_each(spec, cfg, row_is_named, name))
-			fail_msg("%s: no such option: %.20s", path, name);
-	}
+	manual_names_no_more(&m, spec, other, cfg);
 	free(m.text);
 	free(m.shared);
+}
+
+static inline void assert_manual_is_true(const struct opts_spec *spec, const void *cfg,
+					 const char *path, bool refers)
+{
+	assert_manual_of_two(spec, NULL, cfg, path, refers);
 }
 
 #endif

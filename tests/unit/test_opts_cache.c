@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The tables of `memtally cachestat` and `cachetop`: defaults, words, targets. */
+/*
+ * The tables of `memtally cachestat` and `cachetop`: defaults, words, targets, and the manual
+ * that they share. Runs in the top directory.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +10,9 @@
 #include <cmocka.h>
 
 #include "cache_opts.c"
+#include "opts_manual.h"
+
+#define MANUAL "docs/memtally-cachestat.1"
 
 static int parse(const struct opts_spec *s, const char *a, const char *b, struct cache_opts *o)
 {
@@ -80,6 +86,15 @@ static void test_mistakes(void **state)
 	assert_int_equal(parse(&cachestat_spec, "--folded=x", NULL, &o), -EINVAL);
 }
 
+static void test_manual(void **state)
+{
+	struct cache_opts o = {.timestamps = false};
+
+	(void)state;
+	assert_manual_of_two(&cachestat_spec, &cachetop_spec, &o, MANUAL, true);
+	assert_manual_of_two(&cachetop_spec, &cachestat_spec, &o, MANUAL, true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -87,6 +102,7 @@ int main(void)
 		cmocka_unit_test(test_short_t),
 		cmocka_unit_test(test_words_match_enums),
 		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_manual),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,7 +44,8 @@ struct cachestat {
 struct truth {
 	uint64_t hits, ra, misses, dirties, direct_reads, direct_writes;
 	uint64_t faults, unused;
-	bool no_split; /* concurrent: only sums are known */
+	bool no_split;	 /* concurrent: only sums are known */
+	bool no_dirties; /* there is no cachestat(2) to tell */
 };
 
 struct row {
@@ -273,6 +274,7 @@ static const struct row rows[] = {
 	{"mmap_cold", READ, run_mmap, 0},
 	{"mmap_warm", WARM, run_mmap, 0},
 	{"mmap_write", WARM, run_mmap, 2},
+	{"mmap_again", WARM, run_mmap_again, 0},
 };
 
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -328,11 +330,11 @@ static void print_row(size_t i, bool first)
 	printf("%s{\"name\":\"%s\",\"inode\":%llu,\"device\":\"%u:%u\",\"hits\":%" PRIu64
 	       ",\"ra\":%" PRIu64 ",\"misses\":%" PRIu64 ",\"dirties\":%" PRIu64
 	       ",\"direct_reads\":%" PRIu64 ",\"direct_writes\":%" PRIu64 ",\"faults\":%" PRIu64
-	       ",\"unused\":%" PRIu64 ",\"no_split\":%s}",
+	       ",\"unused\":%" PRIu64 ",\"no_split\":%s,\"dirties_known\":%s}",
 	       first ? "" : ",", rows[i].name, (unsigned long long)st.st_ino, major(st.st_dev),
 	       minor(st.st_dev), truth.hits, truth.ra, truth.misses, truth.dirties,
 	       truth.direct_reads, truth.direct_writes, truth.faults, truth.unused,
-	       truth.no_split ? "true" : "false");
+	       truth.no_split ? "true" : "false", truth.no_dirties ? "false" : "true");
 }
 
 static bool wanted(size_t i, int argc, char **argv)
