@@ -46,7 +46,10 @@ static __always_inline void direct_charge(const struct direct *d, __u64 requests
 		return;
 	if (requests)
 		__sync_fetch_and_add(d->write ? &n->direct_writes : &n->direct_reads, requests);
-	__sync_fetch_and_add(d->write ? &n->direct_write_bytes : &n->direct_read_bytes, bytes);
+	/* clang makes an atomic "or" of an addition of 0, which kernels before v5.12 lack. */
+	if (bytes)
+		__sync_fetch_and_add(d->write ? &n->direct_write_bytes : &n->direct_read_bytes,
+				     bytes);
 }
 
 static __always_inline int direct_is_write(struct kiocb___pc *iocb)
