@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# deps.sh build|check|static|fuzz|tidy|vm - installs what the system lacks of tools/packages.txt.
+# deps.sh build|check|static|fuzz|tidy|vm|arm64 - installs what the system lacks of tools/packages.txt.
 #
 #   deps: installing with apt-get: libbpf-dev libdw-dev
 #
@@ -175,7 +175,7 @@ main()
 	case ${1:-} in
 	build | check | static | fuzz | tidy | vm) ;;
 	*)
-		echo "usage: tools/deps.sh build|check|static|fuzz|tidy|vm" >&2
+		echo "usage: tools/deps.sh build|check|static|fuzz|tidy|vm|arm64" >&2
 		exit 2
 		;;
 	esac
