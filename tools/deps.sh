@@ -173,7 +173,7 @@ main()
 	local column manager missing
 
 	case ${1:-} in
-	build | check | static | fuzz | tidy | vm) ;;
+	build | check | static | fuzz | tidy | vm | arm64) ;;
 	*)
 		echo "usage: tools/deps.sh build|check|static|fuzz|tidy|vm|arm64" >&2
 		exit 2
