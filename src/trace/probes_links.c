@@ -100,14 +100,18 @@ static int attach_calls(const struct probes *p, struct attached *a, const struct
 	return err ? err : attach(p, a, p->programs.enter, l, UPROBE_ENTRY);
 }
 
+/*
+ * Frees before what allocates: a free that is not seen yet would leave its block outstanding.
+ * Ends of calls before their beginnings likewise.
+ */
 int probes_links_open(const struct probes *p, struct attached *a, const struct plan *plan)
 {
 	const struct plan_list *lists = plan->list;
 	int err = attach(p, a, p->programs.ret_site, &lists[PLAN_RET_SITE], UPROBE_ENTRY);
 
 	if (!err)
-		err = attach_calls(p, a, &lists[PLAN_CALL]);
-	if (!err)
 		err = attach(p, a, p->programs.enter, &lists[PLAN_ENTER], UPROBE_ENTRY);
+	if (!err)
+		err = attach_calls(p, a, &lists[PLAN_CALL]);
 	return err;
 }
