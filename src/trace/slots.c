@@ -100,8 +100,8 @@ int slots_each_site(struct slots *s, int (*fn)(const void *key, const void *valu
 /* In the order of bpf/slots.bpf.h. */
 int slots_drop_block(struct slots *s, const struct block_key *key)
 {
-	__u64 owner = key->proc_key;
 	struct block_slot *slot;
+	__typeof__(slot->proc_key) owner = key->proc_key;
 	int err = slot_at(s, block_slot_of(key, s->n), &slot);
 
 	if (err || slot->address != key->address ||
