@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cmd_cache.h"
 #include "cache.skel.h"
@@ -31,11 +30,6 @@ static const struct function {
 	{"map_pages", {"filemap_map_pages"}, false},
 };
 
-static bool wants_machine(const struct common_opts *c)
-{
-	return !c->pids.n && !c->cgroup && !c->program;
-}
-
 int cache_map_fd(const struct cache *c, const char *name)
 {
 	return bpf_object__find_map_fd_by_name(c->obj, name);
@@ -43,27 +37,11 @@ int cache_map_fd(const struct cache *c, const char *name)
 
 /* ---- load ---- */
 
-/* Our own pids, when we are not in the initial pid namespace (its inode is fixed). */
-static void configure_pidns(struct cfg *cfg)
-{
-	struct stat st;
-
-	if (stat("/proc/self/ns/pid", &st) || st.st_ino == 0xEFFFFFFCU)
-		return;
-	cfg->pidns_dev = st.st_dev;
-	cfg->pidns_ino = st.st_ino;
-}
-
 static void configure(const struct cache *c, struct cfg *cfg, struct cache_cfg *own)
 {
-	const struct common_opts *o = &c->o->common;
-
-	cfg->scope = o->cgroup ? SCOPE_CGROUP : SCOPE_PIDS;
-	cfg->self_tgid = (uint32_t)getpid();
-	cfg->follow = o->follow;
-	configure_pidns(cfg);
+	cmd_configure(&c->o->common, false, cfg);
 	own->by = c->by;
-	own->system = wants_machine(o);
+	own->system = cmd_wants_machine(&c->o->common);
 	own->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 	own->direct_events = c->direct_events;
 }
@@ -227,7 +205,6 @@ static int open_events(struct cache *c)
 
 int cache_load(struct cache *c)
 {
-	struct bpf_map *m;
 	int err = cache_method_choose(c);
 
 	if (err)
@@ -242,8 +219,7 @@ int cache_load(struct cache *c)
 		log_error("cannot load the BPF programs: %s", errno_name(err));
 		return err;
 	}
-	bpf_object__for_each_map(m, c->obj) if (bpf_map__fd(m) >= 0) c->map_bytes +=
-		collect_map_bytes(bpf_map__fd(m));
+	c->map_bytes = collect_map_bytes(c->obj);
 	return 0;
 }
 

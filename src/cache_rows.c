@@ -211,80 +211,64 @@ int cache_rows_rank(const struct cache *c, const struct cache_entry ***ret, size
 
 /* ---- losses ---- */
 
-static const struct loss cache_losses[CACHE_STAT_COUNT] = {
-	[CACHE_STAT_PENDING_FULL] = {"pending_full", 0,
-				     "prefetched ranges not noted: their first use counts as a hit",
-				     "free memory"},
-	[CACHE_STAT_ROWS_FULL] = {"rows_full", 0, "events in the row [others]: the table is full",
-				  "restrict the targets, or another --by"},
-	[CACHE_STAT_THREADS_FULL] = {"threads_full", 0,
-				     "events not counted: no kernel memory for a thread's state",
-				     "free memory"},
-	[CACHE_STAT_DIRECT_FULL] = {"direct_full", 0,
-				    "direct I/O requests not noted: the table is full",
-				    "restrict the targets"},
-	[CACHE_STAT_DIRECT_UNENDED] =
-		{"direct_unended", 0,
-		 "direct I/O requests whose end had no event: their bytes are missing",
-		 "repeat, on a machine less busy"},
-	[CACHE_STAT_CALLS_BROKEN] = {"calls_broken", 0,
-				     "reads or writes whose return the kernel's probe missed",
-				     "a kernel with fentry, or --method syscalls"},
-	[CACHE_STAT_PATHS_LOST] = {"paths_lost", 0, "files without a name: the ring was full",
-				   "give memtally more CPU"},
+static const struct stat_loss cache_losses[] = {
+	{CACHE_STAT_PENDING_FULL,
+	 {"pending_full", 0, "prefetched ranges not noted: their first use counts as a hit",
+	  "free memory"}},
+	{CACHE_STAT_ROWS_FULL,
+	 {"rows_full", 0, "events in the row [others]: the table is full",
+	  "restrict the targets, or another --by"}},
+	{CACHE_STAT_THREADS_FULL,
+	 {"threads_full", 0, "events not counted: no kernel memory for a thread's state",
+	  "free memory"}},
+	{CACHE_STAT_DIRECT_FULL,
+	 {"direct_full", 0, "direct I/O requests not noted: the table is full",
+	  "restrict the targets"}},
+	{CACHE_STAT_DIRECT_UNENDED,
+	 {"direct_unended", 0,
+	  "direct I/O requests whose end had no event: their bytes are missing",
+	  "repeat, on a machine less busy"}},
+	{CACHE_STAT_CALLS_BROKEN,
+	 {"calls_broken", 0, "reads or writes whose return the kernel's probe missed",
+	  "a kernel with fentry, or --method syscalls"}},
+	{CACHE_STAT_PATHS_LOST,
+	 {"paths_lost", 0, "files without a name: the ring was full", "give memtally more CPU"}},
 };
 
-static uint64_t activity(const struct cache *c, uint64_t *ret_run_ns)
+static const struct stat_loss common_losses[] = {
+	{STAT_PROCS_FULL,
+	 {"processes_full", 0, "processes not followed: the table of processes is full",
+	  "restrict the targets"}},
+};
+
+static uint64_t programs_missed(const struct cache *c)
 {
 	struct bpf_program *p;
-	uint64_t misses = 0;
+	uint64_t sum = 0;
 
-	*ret_run_ns = 0;
 	bpf_object__for_each_program(p, c->obj)
 	{
-		struct bpf_prog_info info = {0};
-		uint32_t len = sizeof(info);
-
-		if (bpf_program__fd(p) < 0 ||
-		    bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
-			continue;
 		/* Where an end is skipped, its request was counted when it was queued. */
 		if (strcmp(bpf_program__name(p), "cache_direct_end") != 0)
-			misses += info.recursion_misses;
-		*ret_run_ns += info.run_time_ns;
+			sum += collect_program(p).misses;
 	}
-	return misses;
+	return sum;
 }
 
-int cache_losses_read(struct cache *c, struct loss **ret, size_t *ret_n)
+int cache_losses_read(struct cache *c, struct losses *ret)
 {
-	uint64_t stats[CACHE_STAT_COUNT] = {0}, common[STAT_COUNT] = {0}, run_ns;
-	_cleanup_free_ struct loss *v = calloc(CACHE_STAT_COUNT + 2, sizeof(*v));
-	size_t n = CACHE_STAT_COUNT;
-	int err;
+	struct losses n = {0};
 
-	if (!v)
-		return -ENOMEM;
-	err = collect_stats(cache_map_fd(c, "cache_stats"), stats, CACHE_STAT_COUNT);
-	if (!err)
-		err = collect_stats(cache_map_fd(c, "stats"), common, STAT_COUNT);
-	if (err)
-		return err;
-	for (size_t i = 0; i < n; i++) {
-		v[i] = cache_losses[i];
-		v[i].count = stats[i];
-	}
-	v[n++] = (struct loss){"probes_missed", activity(c, &run_ns),
-			       "events that the kernel skipped (recursion_misses)",
-			       "another tracer on the same events"};
-	v[n++] = (struct loss){"processes_full", common[STAT_PROCS_FULL],
-			       "processes not followed: the table of processes is full",
-			       "restrict the targets"};
-	for (size_t i = 0; i < n; i++)
-		c->incomplete |= v[i].count != 0;
-	*ret = take_ptr(v);
-	*ret_n = n;
-	return 0;
+	losses_add_stats(&n, cache_losses, ARRAY_SIZE(cache_losses), cache_map_fd(c, "cache_stats"),
+			 CACHE_STAT_COUNT);
+	losses_add(&n, (struct loss){"probes_missed", programs_missed(c),
+				     "events that the kernel skipped (recursion_misses)",
+				     "another tracer on the same events"});
+	losses_add_stats(&n, common_losses, ARRAY_SIZE(common_losses), cache_map_fd(c, "stats"),
+			 STAT_COUNT);
+	c->incomplete |= losses_any(&n);
+	*ret = n;
+	return n.err;
 }
 
 void cache_activity(struct cache *c, uint64_t *ret_events, uint64_t *ret_run_ns)
@@ -292,5 +276,5 @@ void cache_activity(struct cache *c, uint64_t *ret_events, uint64_t *ret_run_ns)
 	*ret_events = 0;
 	for (size_t i = 0; i < c->table.n; i++)
 		*ret_events += c->table.v[i].total.events;
-	activity(c, ret_run_ns);
+	*ret_run_ns = collect_run_ns(c->obj);
 }

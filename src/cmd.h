@@ -17,6 +17,7 @@ enum exit_status {
 
 enum {
 	CMD_NEEDS_ROOT = 1, /* root, or the capabilities that main.c names when they miss */
+	CMD_COMMON = 2,	    /* its config begins with struct common_opts */
 };
 
 struct command {

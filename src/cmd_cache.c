@@ -5,20 +5,13 @@
  *	targets -> programs loaded with the wanted key of a row -> tracepoints
  *	-> (kernel keeps the counters) -> ticks: differences, order, print
  */
-#include <bpf/bpf.h>
 #include <errno.h>
-#include <sys/utsname.h>
 
 #include "cmd.h"
 #include "cmd_cache.h"
 #include "lib/log.h"
 
 #define SECOND_NS 1000000000ULL
-
-static bool wants_machine(const struct common_opts *c)
-{
-	return !c->pids.n && !c->cgroup && !c->program;
-}
 
 static int attach(struct cache *c)
 {
@@ -39,21 +32,6 @@ static int attach(struct cache *c)
 
 /* ---- callbacks of the run ---- */
 
-static int on_object(void *arg, struct process *p, struct object *o)
-{
-	(void)arg;
-	(void)p;
-	(void)o;
-	return 0;
-}
-
-static int on_process(void *arg, struct process *p)
-{
-	(void)arg;
-	(void)p;
-	return 0;
-}
-
 static int on_event(void *arg, const struct event *ev, size_t len)
 {
 	struct cache *c = arg;
@@ -65,17 +43,16 @@ static int on_event(void *arg, const struct event *ev, size_t len)
 
 static int print_losses(struct cache *c)
 {
-	_cleanup_free_ struct loss *losses = NULL;
-	size_t n = 0;
-	int err = cache_losses_read(c, &losses, &n);
+	_cleanup_(losses_deinit) struct losses losses = {0};
+	int err = cache_losses_read(c, &losses);
 
 	if (err)
 		return err;
 	return view_losses(c->view, &(struct view_report){
 					    .time_ns = c->now_ns,
 					    .tick = c->ticks,
-					    .losses = losses,
-					    .n_losses = n,
+					    .losses = losses.v,
+					    .n_losses = losses.n,
 				    });
 }
 
@@ -98,50 +75,32 @@ static int on_tick(void *arg, bool last)
 
 static int print_start(struct cache *c)
 {
-	struct processes *all = tracer_processes(c->tracer);
-	size_t n = processes_count(all);
-	_cleanup_free_ struct view_target *targets = calloc(n + 1, sizeof(*targets));
 	const char *found[CACHE_LINES], *skipped[CACHE_LINES];
-	struct utsname u;
 
-	if (!targets)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		struct process *p = processes_at(all, i);
-
-		targets[i] = (struct view_target){p->pid, p->comm, p->exe};
-	}
-	return view_start(c->view, &(struct view_start){
-					   .time_ns = clock_real_ns(),
-					   .version = MEMTALLY_VERSION,
-					   .kernel = uname(&u) ? "" : u.release,
-					   .method = cache_method_name(c),
-					   .spec = c->spec,
-					   .cfg = c->o,
-					   .targets = targets,
-					   .n_targets = n,
-					   .found = found,
-					   .n_found = cache_found(c, found),
-					   .skipped = skipped,
-					   .n_skipped = cache_skipped(c, skipped),
-					   .map_bytes = c->map_bytes,
-				   });
+	return cmd_print_start(c->view, c->tracer,
+			       &(struct view_start){
+				       .method = cache_method_name(c),
+				       .spec = c->spec,
+				       .cfg = c->o,
+				       .found = found,
+				       .n_found = cache_found(c, found),
+				       .skipped = skipped,
+				       .n_skipped = cache_skipped(c, skipped),
+				       .map_bytes = c->map_bytes,
+			       });
 }
 
 static int print_end(struct cache *c)
 {
-	uint64_t run_ns, duration = c->end_ns - tracer_start_ns(c->tracer);
-	struct view_end end = {
-		.time_ns = clock_real_ns(),
-		.ticks = c->ticks,
-		.cost.duration_ns = duration,
+	struct view_cost cost = {
+		.duration_ns = c->end_ns - tracer_start_ns(c->tracer),
+		.timed = c->stats_fd >= 0,
 	};
+	uint64_t run_ns;
 
-	cache_activity(c, &end.cost.events, &run_ns);
-	end.cost.timed = c->stats_fd >= 0;
-	end.cost.run_ns = (double)run_ns;
-	end.has_program = tracer_finish_program(c->tracer, &end.wait_status);
-	return view_end(c->view, &end);
+	cache_activity(c, &cost.events, &run_ns);
+	cost.run_ns = (double)run_ns;
+	return cmd_print_end(c->view, c->tracer, c->ticks, &cost);
 }
 
 /* ---- the run ---- */
@@ -149,21 +108,13 @@ static int print_end(struct cache *c)
 static int open_rooms(struct cache *c, char **ret_msg)
 {
 	const struct common_opts *o = &c->o->common;
-	struct tracer_config config = {
-		.pids = o->pids.v,
-		.n_pids = o->pids.n,
-		.follow = o->follow,
-		.machine = wants_machine(o),
-		.cgroup = o->cgroup,
-		.program = o->program,
-		.interval_ns = o->interval_ns ? o->interval_ns : SECOND_NS,
-		.count = o->count,
-		.duration_ns = o->duration_ns,
-	};
-	struct tracer_ops ops = {
-		.object = on_object, .event = on_event, .tick = on_tick, .process = on_process};
-	int err = tracer_new(&config, &ops, c, &c->tracer, ret_msg);
+	struct tracer_config config = cmd_tracer_config(o);
+	struct tracer_ops ops = {.event = on_event, .tick = on_tick};
+	int err;
 
+	config.machine = cmd_wants_machine(o);
+	config.interval_ns = o->interval_ns ? o->interval_ns : SECOND_NS;
+	err = tracer_new(&config, &ops, c, &c->tracer, ret_msg);
 	if (err)
 		return err;
 	c->paths = cache_paths_new();
@@ -204,7 +155,7 @@ static int run_traced(struct cache *c)
 		err = attach(c);
 	if (err)
 		return err;
-	c->stats_fd = c->o->common.verbose ? bpf_enable_stats(BPF_STATS_RUN_TIME) : -1;
+	c->stats_fd = cmd_enable_stats(&c->o->common);
 	err = print_start(c);
 	c->live_run = (struct cmd_live){c->tracer, c->live};
 	if (!err && c->live)
@@ -253,14 +204,14 @@ static int run_top(const void *cfg)
 
 const struct command cmd_cachestat = {
 	.name = "cachestat",
-	.flags = CMD_NEEDS_ROOT,
+	.flags = CMD_NEEDS_ROOT | CMD_COMMON,
 	.opts = &cachestat_spec,
 	.run = run_stat,
 };
 
 const struct command cmd_cachetop = {
 	.name = "cachetop",
-	.flags = CMD_NEEDS_ROOT,
+	.flags = CMD_NEEDS_ROOT | CMD_COMMON,
 	.opts = &cachetop_spec,
 	.run = run_top,
 };

@@ -10,6 +10,7 @@
 
 #include "cache_abi.h"
 #include "cmd_live.h"
+#include "cmd_run.h"
 #include "lib/opts_common.h"
 #include "lib/snapshot.h"
 #include "trace/tracer.h"
@@ -135,8 +136,8 @@ static inline uint64_t cache_ra(const struct cache_counters *n)
 	return n->read_ra + n->map_ra;
 }
 
-/* Every loss counter; freed by the caller. Sets c->incomplete. 0 or -errno. */
-int cache_losses_read(struct cache *c, struct loss **ret, size_t *ret_n);
+/* Every loss counter; *ret is the caller's in any case. Sets c->incomplete. 0 or -errno. */
+int cache_losses_read(struct cache *c, struct losses *ret);
 /* Probe hits and CPU time of all programs. */
 void cache_activity(struct cache *c, uint64_t *ret_events, uint64_t *ret_run_ns);
 

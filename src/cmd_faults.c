@@ -5,11 +5,9 @@
  *	targets -> programs as the options need them -> tables sized, loaded -> attached
  *	-> (kernel counts into cells) -> ticks: difference, rows, names, print -> check
  */
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #include "cmd.h"
 #include "faults.h"
@@ -64,14 +62,6 @@ static int attach(struct faults *f)
 
 /* ---- what the tracer tells ---- */
 
-static int on_object(void *arg, struct process *p, struct object *o)
-{
-	(void)arg;
-	(void)p;
-	(void)o;
-	return 0;
-}
-
 static int on_process(void *arg, struct process *p)
 {
 	struct faults *f = arg;
@@ -122,11 +112,12 @@ int faults_resolve(struct faults *f, const struct stack *st, bool is_call, struc
 
 static int print_losses(struct faults *f)
 {
-	_cleanup_free_ struct loss *losses = NULL;
+	_cleanup_(losses_deinit) struct losses losses = {0};
 	struct view_report r = {.time_ns = f->now_ns, .tick = f->ticks};
-	int err = faults_losses_read(f, &losses, &r.n_losses);
+	int err = faults_losses_read(f, &losses);
 
-	r.losses = losses;
+	r.losses = losses.v;
+	r.n_losses = losses.n;
 	return err ? err : view_losses(f->view, &r);
 }
 
@@ -155,50 +146,30 @@ static int print_start(struct faults *f)
 	static const char *const no_codes[] = {
 		"exceptions tracepoints (causes are approximate)",
 	};
-	struct processes *all = tracer_processes(f->tracer);
-	size_t n = f->every ? 0 : processes_count(all);
-	_cleanup_free_ struct view_target *targets = calloc(n + 1, sizeof(*targets));
 	struct view_start s = {
-		.time_ns = clock_real_ns(),
-		.version = MEMTALLY_VERSION,
 		.method = "perf-software-events",
 		.spec = &faults_spec,
 		.cfg = f->o,
-		.targets = targets,
-		.n_targets = n,
+		.skipped = no_codes,
+		.n_skipped = f->o->detail == FAULTS_DETAIL_FULL && !f->o->bad &&
+			     !feature_has(FEATURE_EXCEPTIONS),
 		.map_bytes = f->map_bytes,
 	};
-	struct utsname u;
 
-	if (!targets)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		struct process *p = processes_at(all, i);
-
-		targets[i] = (struct view_target){p->pid, p->comm, p->exe};
-	}
-	s.kernel = uname(&u) ? "" : u.release;
-	s.skipped = no_codes;
-	s.n_skipped = f->o->detail == FAULTS_DETAIL_FULL && !f->o->bad &&
-		      !feature_has(FEATURE_EXCEPTIONS);
-	return view_start(f->view, &s);
+	return cmd_print_start(f->view, f->every ? NULL : f->tracer, &s);
 }
 
 static int print_end(struct faults *f)
 {
-	uint64_t events, run_ns, duration = f->end_ns - tracer_start_ns(f->tracer);
-	struct view_end end = {
-		.time_ns = clock_real_ns(),
-		.ticks = f->ticks,
-		.cost.duration_ns = duration,
+	struct view_cost cost = {
+		.duration_ns = f->end_ns - tracer_start_ns(f->tracer),
+		.timed = f->run_time_fd >= 0,
 	};
+	uint64_t run_ns;
 
-	faults_activity(f, &events, &run_ns);
-	end.cost.events = events;
-	end.cost.timed = f->run_time_fd >= 0;
-	end.cost.run_ns = (double)run_ns;
-	end.has_program = tracer_finish_program(f->tracer, &end.wait_status);
-	return view_end(f->view, &end);
+	faults_activity(f, &cost.events, &run_ns);
+	cost.run_ns = (double)run_ns;
+	return cmd_print_end(f->view, f->tracer, f->ticks, &cost);
 }
 
 /* ---- the run ---- */
@@ -225,22 +196,13 @@ static int open_view(struct faults *f)
 static int open_rooms(struct faults *f, char **ret_msg)
 {
 	const struct common_opts *c = &f->o->common;
-	struct tracer_config config = {
-		.pids = c->pids.v,
-		.n_pids = c->pids.n,
-		.follow = c->follow,
-		.all = f->every,
-		.cgroup = c->cgroup,
-		.program = c->program,
-		.interval_ns = c->interval_ns,
-		.count = c->count,
-		.duration_ns = c->duration_ns,
-		.no_stacks = !wants_stacks(f),
-	};
-	struct tracer_ops ops = {
-		.object = on_object, .event = on_event, .tick = on_tick, .process = on_process};
-	int err = tracer_new(&config, &ops, f, &f->tracer, ret_msg);
+	struct tracer_config config = cmd_tracer_config(c);
+	struct tracer_ops ops = {.event = on_event, .tick = on_tick, .process = on_process};
+	int err;
 
+	config.all = f->every;
+	config.no_stacks = !wants_stacks(f);
+	err = tracer_new(&config, &ops, f, &f->tracer, ret_msg);
 	if (err)
 		return err;
 	f->stacks = stacks_new();
@@ -284,8 +246,7 @@ static int run_traced(struct faults *f)
 		err = attach(f);
 	if (err)
 		return err;
-	if (f->o->common.verbose)
-		f->run_time_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	f->run_time_fd = cmd_enable_stats(&f->o->common);
 	f->last_tick_ns = clock_mono_ns();
 	err = print_start(f);
 	if (!err)
@@ -302,12 +263,10 @@ static int run_traced(struct faults *f)
 static int run(const void *cfg)
 {
 	struct faults f = {.o = cfg, .run_time_fd = -1};
-	const struct common_opts *c = &f.o->common;
 	_cleanup_free_ char *msg = NULL;
 	int err = faults_views_parse(f.o->by, &f.by, &msg);
 
-	log_init("faults", LOG_INFO + (enum log_level)MIN(c->verbose, 2U));
-	f.every = !c->pids.n && !c->cgroup && !c->program;
+	f.every = cmd_wants_machine(&f.o->common);
 	if (!err)
 		err = open_rooms(&f, &msg);
 	if (!err)
@@ -320,7 +279,7 @@ static int run(const void *cfg)
 
 const struct command cmd_faults = {
 	.name = "faults",
-	.flags = CMD_NEEDS_ROOT,
+	.flags = CMD_NEEDS_ROOT | CMD_COMMON,
 	.opts = &faults_spec,
 	.run = run,
 };

@@ -5,22 +5,21 @@
  *	tables sized, programs loaded -> tracepoints -> (the kernel keeps the totals)
  *	-> ticks: rows, rank, names, print
  */
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #include "cmd.h"
 #include "kmem.h"
 #include "lib/log.h"
+#include "trace/lives.h"
 #include "trace/loop.h"
 
 /* ---- reports ---- */
 
 static int print_rows(struct kmem *k, struct row *rows, size_t n)
 {
-	size_t n_all, n_top, n_resolve, n_losses = 0;
-	_cleanup_free_ struct loss *losses = NULL;
+	_cleanup_(losses_deinit) struct losses losses = {0};
+	size_t n_all, n_top, n_resolve;
 	int err = kmem_totals_note(k, rows, n);
 
 	/* A process has no one cache. */
@@ -35,7 +34,7 @@ static int print_rows(struct kmem *k, struct row *rows, size_t n)
 	for (size_t i = 0; i < n_resolve && !err; i++)
 		err = kmem_row_resolve(k, &rows[i]);
 	if (!err)
-		err = kmem_losses_read(k, &losses, &n_losses);
+		err = kmem_losses_read(k, &losses);
 	if (!err)
 		err = view_report(k->view, &(struct view_report){
 						   .time_ns = clock_real_ns(),
@@ -44,8 +43,8 @@ static int print_rows(struct kmem *k, struct row *rows, size_t n)
 						   .n_rows = n_all,
 						   .n_top = n_top,
 						   .top = k->o->common.top,
-						   .losses = losses,
-						   .n_losses = n_losses,
+						   .losses = losses.v,
+						   .n_losses = losses.n,
 					   });
 	return err ? err : kmem_facts_print(k);
 }
@@ -62,7 +61,7 @@ static int report_traced(struct kmem *k)
 		err = kmem_rows_read(k, &rows, &n);
 	if (!err)
 		err = print_rows(k, rows, n);
-	kmem_rows_free(rows, n);
+	rows_free(rows, n);
 	return err;
 }
 
@@ -93,22 +92,6 @@ static int on_event(void *arg, const struct event *ev, size_t len)
 		       : stacks_add(k->stacks, (const struct stack_event *)ev);
 }
 
-/* There are no user files and no processes to follow. */
-static int on_object(void *arg, struct process *p, struct object *o)
-{
-	(void)arg;
-	(void)p;
-	(void)o;
-	return 0;
-}
-
-static int on_process(void *arg, struct process *p)
-{
-	(void)arg;
-	(void)p;
-	return 0;
-}
-
 /* ---- the run ---- */
 
 static int bind(struct kmem *k)
@@ -129,10 +112,7 @@ static int print_start(struct kmem *k)
 	const char *found[1] = {!k->bpf		? "counters of /proc"
 				: k->sample > 1 ? "kernel memory (sampled by address)"
 						: "kernel memory (every block)"};
-	struct utsname u;
 	struct view_start s = {
-		.time_ns = clock_real_ns(),
-		.version = MEMTALLY_VERSION,
 		.method = k->bpf ? "raw_tracepoint" : "proc",
 		.spec = &kmem_spec,
 		.cfg = k->o,
@@ -146,29 +126,25 @@ static int print_start(struct kmem *k)
 
 	if (!targets)
 		return -ENOMEM;
-	s.kernel = uname(&u) ? "" : u.release;
 	for (size_t i = 0; i < s.n_targets; i++)
 		targets[i] = (struct view_target){k->o->common.pids.v[i], "", NULL};
-	err = view_start(k->view, &s);
+	err = cmd_print_start(k->view, NULL, &s);
 	free(targets);
 	return err;
 }
 
 static int print_end(struct kmem *k)
 {
-	uint64_t events = 0, run_ns = 0, duration = k->end_ns - k->start_ns;
-	struct view_end end = {
-		.time_ns = clock_real_ns(),
-		.ticks = k->ticks,
-		.cost.duration_ns = duration,
+	struct view_cost cost = {
+		.duration_ns = k->end_ns - k->start_ns,
+		.timed = k->stats_fd >= 0,
 	};
+	uint64_t run_ns = 0;
 
 	if (k->bpf)
-		kmem_activity(k, &events, &run_ns);
-	end.cost.events = events;
-	end.cost.timed = k->stats_fd >= 0;
-	end.cost.run_ns = (double)run_ns;
-	return view_end(k->view, &end);
+		kmem_activity(k, &cost.events, &run_ns);
+	cost.run_ns = (double)run_ns;
+	return cmd_print_end(k->view, k->tracer, k->ticks, &cost);
 }
 
 static int open_rooms(struct kmem *k, char **ret_msg)
@@ -183,19 +159,12 @@ static int open_rooms(struct kmem *k, char **ret_msg)
 	static const char *const nouns[] = {"stacks", "caches", "call sites", "processes"};
 	static const char *const from[] = {NULL, "in cache", "at call site", NULL};
 	const struct common_opts *c = &k->o->common;
-	struct tracer_config config = {
-		.pids = c->pids.v,
-		.n_pids = c->pids.n,
-		.cgroup = c->cgroup,
-		.kernel = true,
-		.interval_ns = c->interval_ns,
-		.count = c->count,
-		.duration_ns = c->duration_ns,
-	};
-	struct tracer_ops ops = {
-		.object = on_object, .event = on_event, .tick = on_tick, .process = on_process};
-	int err = tracer_new(&config, &ops, k, &k->tracer, ret_msg);
+	struct tracer_config config = cmd_tracer_config(c);
+	struct tracer_ops ops = {.event = on_event, .tick = on_tick};
+	int err;
 
+	config.kernel = true;
+	err = tracer_new(&config, &ops, k, &k->tracer, ret_msg);
 	if (err)
 		return err;
 	k->stacks = stacks_new();
@@ -276,7 +245,7 @@ static int run_traced(struct kmem *k)
 	kmem_check_start(k);
 	k->start_ns = clock_mono_ns();
 	/* The kernel's own clock reading costs as much as an event that is not sampled. */
-	k->stats_fd = k->o->common.verbose ? bpf_enable_stats(BPF_STATS_RUN_TIME) : -1;
+	k->stats_fd = cmd_enable_stats(&k->o->common);
 	err = print_start(k);
 	if (!err)
 		err = tracer_run(k->tracer);
@@ -347,7 +316,7 @@ static int run(const void *cfg)
 
 const struct command cmd_kmem = {
 	.name = "kmem",
-	.flags = CMD_NEEDS_ROOT,
+	.flags = CMD_NEEDS_ROOT | CMD_COMMON,
 	.opts = &kmem_spec,
 	.run = run,
 };

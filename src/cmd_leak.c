@@ -5,16 +5,13 @@
  *	targets -> allocators in their mapped files -> tables sized, programs loaded
  *	-> probes -> (kernel keeps the totals) -> ticks: rows, rank, names, print
  */
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <stdarg.h>
-#include <string.h>
-#include <sys/utsname.h>
 
 #include "cmd.h"
 #include "leak.h"
 #include "lib/log.h"
+#include "trace/lives.h"
 
 /* An executable file of a target: at the start, and whenever one is mapped later. */
 static int on_object(void *arg, struct process *p, struct object *o)
@@ -66,8 +63,8 @@ static int resolve_top(struct leak *l, struct row *rows, size_t n)
 
 static int print_rows(struct leak *l, struct row *rows, size_t n)
 {
-	size_t n_all, n_top, n_losses = 0;
-	_cleanup_free_ struct loss *losses = NULL;
+	_cleanup_(losses_deinit) struct losses losses = {0};
+	size_t n_all, n_top;
 	int err = rank_tick(l->rank, rows, n, clock_mono_ns(), &n_all);
 
 	if (err)
@@ -75,7 +72,7 @@ static int print_rows(struct leak *l, struct row *rows, size_t n)
 	n_top = MIN(n_all, l->o->common.top);
 	err = resolve_top(l, rows, l->o->common.folded ? n_all : n_top);
 	if (!err)
-		err = leak_losses_read(l, &losses, &n_losses);
+		err = leak_losses_read(l, &losses);
 	if (!err)
 		err = view_report(l->view, &(struct view_report){
 						   .time_ns = clock_real_ns(),
@@ -84,8 +81,8 @@ static int print_rows(struct leak *l, struct row *rows, size_t n)
 						   .n_rows = n_all,
 						   .n_top = n_top,
 						   .top = l->o->common.top,
-						   .losses = losses,
-						   .n_losses = n_losses,
+						   .losses = losses.v,
+						   .n_losses = losses.n,
 					   });
 	return err;
 }
@@ -111,7 +108,7 @@ static int on_tick(void *arg, bool last)
 	if (!err && l->internal_bytes)
 		log_verbose("%llu bytes mapped by allocators for themselves, not shown",
 			    (unsigned long long)l->internal_bytes);
-	leak_rows_free(rows, n);
+	rows_free(rows, n);
 	l->ticks++;
 	return err;
 }
@@ -128,77 +125,37 @@ static void say_slow(const struct leak *l)
 
 static int print_start(struct leak *l)
 {
-	struct processes *all = tracer_processes(l->tracer);
-	size_t n = processes_count(all);
-	_cleanup_free_ struct view_target *targets = calloc(n + 1, sizeof(*targets));
 	struct view_start s = {
-		.time_ns = clock_real_ns(),
-		.version = MEMTALLY_VERSION,
 		.method = probes_method(l->probes),
 		.spec = &leak_spec,
 		.cfg = l->o,
-		.targets = targets,
-		.n_targets = n,
 		.map_bytes = l->map_bytes,
 	};
-	struct utsname u;
 
-	if (!targets)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		struct process *p = processes_at(all, i);
-
-		targets[i] = (struct view_target){p->pid, p->comm, p->exe};
-	}
 	say_slow(l);
-	s.kernel = uname(&u) ? "" : u.release;
 	s.found = probes_found_lines(l->probes, &s.n_found);
 	s.skipped = probes_skipped_lines(l->probes, &s.n_skipped);
-	return view_start(l->view, &s);
+	return cmd_print_start(l->view, l->tracer, &s);
 }
 
 static int print_end(struct leak *l, uint64_t start_ns)
 {
-	struct view_end end = {.time_ns = clock_real_ns(), .ticks = l->ticks};
+	struct view_cost cost;
 
 	leak_say_stacks(l);
-	leak_overhead_total(l, &end.cost);
-	end.cost.duration_ns = l->end_ns - start_ns;
-	end.has_program = tracer_finish_program(l->tracer, &end.wait_status);
-	return view_end(l->view, &end);
+	leak_overhead_total(l, &cost);
+	cost.duration_ns = l->end_ns - start_ns;
+	return cmd_print_end(l->view, l->tracer, l->ticks, &cost);
 }
 
 /* ---- the run ---- */
-
-/* libbpf's own messages, one level below ours. */
-static int log_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	_cleanup_free_ char *text = NULL;
-	int n = level == LIBBPF_DEBUG ? 0 : vasprintf(&text, fmt, ap);
-
-	if (n <= 0)
-		return 0;
-	text[strcspn(text, "\n")] = '\0';
-	log_debug("%s", text);
-	return n;
-}
 
 static int open_rooms(struct leak *l, char **ret_msg)
 {
 	static const enum rank_key keys[] = {RANK_BYTES, RANK_COUNT, RANK_AGE, RANK_RATE};
 	static const unsigned int ids[] = {RANK_BY_STACK, RANK_BY_THREAD, RANK_BY_PROCESS};
 	const struct common_opts *c = &l->o->common;
-	struct tracer_config config = {
-		.pids = c->pids.v,
-		.n_pids = c->pids.n,
-		.follow = c->follow,
-		.all = c->all,
-		.cgroup = c->cgroup,
-		.program = c->program,
-		.interval_ns = c->interval_ns,
-		.count = c->count,
-		.duration_ns = c->duration_ns,
-	};
+	struct tracer_config config = cmd_tracer_config(c);
 	struct tracer_ops ops = {.object = on_object,
 				 .event = leak_on_event,
 				 .stack = leak_on_stack,
@@ -322,8 +279,6 @@ static int run(const void *cfg)
 	_cleanup_free_ char *msg = NULL;
 	int err;
 
-	log_init("leak", LOG_INFO + (enum log_level)MIN(l.o->common.verbose, 2U));
-	libbpf_set_print(log_libbpf);
 	err = alloc_custom_parse(&l.o->alloc, &l.o->free, &l.custom, &l.n_custom, &msg);
 	if (err) {
 		log_error("%s", msg ? msg : errno_name(err));
@@ -345,7 +300,7 @@ static int run(const void *cfg)
 
 const struct command cmd_leak = {
 	.name = "leak",
-	.flags = CMD_NEEDS_ROOT,
+	.flags = CMD_NEEDS_ROOT | CMD_COMMON,
 	.opts = &leak_spec,
 	.run = run,
 };

@@ -17,14 +17,7 @@ static const struct opt order_rows[] = {
 };
 
 static const struct opt leak_rows[] = {
-	OPT_ROW("show-allocs", 'a', OPT_FLAG, FIELD(show_allocs), NULL,
-		"List each block of a printed stack: address, size and age"),
-	OPT_ROW("older", 'o', OPT_MS, FIELD(older_ns), "MS",
-		"Only blocks that are at least this old", .fallback = "0"),
-	OPT_ROW("min-size", 'z', OPT_SIZE, FIELD(min_size), "BYTES",
-		"Only allocations of at least this size", .fallback = "0"),
-	OPT_ROW("max-size", 'Z', OPT_SIZE, FIELD(max_size), "BYTES",
-		"Only allocations of at most this size; without it any size", .min = 1),
+	OPTS_BLOCKS(struct leak_opts),
 	OPT_ROW("sample", 's', OPT_SIZE, FIELD(sample_bytes), "BYTES",
 		"Sample one allocation per this many bytes on average and scale the numbers up; "
 		"without it every allocation is counted",

@@ -4,9 +4,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #include "cmd.h"
+#include "cmd_run.h"
 #include "lib/log.h"
 #include "trace/features.h"
 #include "view/view.h"
@@ -137,7 +137,6 @@ static int print_json(const struct resident_opts *o, const struct resident_files
 	const char *skipped[MAX_LIMITS];
 	size_t n_skipped = limits(o, all, skipped);
 	struct view *view;
-	struct utsname u;
 	int err = view_new(
 		&(struct view_config){
 			.command = "resident", .out = stdout, .notes = stderr, .json = true},
@@ -145,16 +144,14 @@ static int print_json(const struct resident_opts *o, const struct resident_files
 
 	if (err)
 		return err;
-	err = view_start(view, &(struct view_start){
-				       .time_ns = clock_real_ns(),
-				       .version = MEMTALLY_VERSION,
-				       .kernel = uname(&u) ? "" : u.release,
-				       .method = method_of(o, all),
-				       .spec = &resident_spec,
-				       .cfg = o,
-				       .skipped = skipped,
-				       .n_skipped = n_skipped,
-			       });
+	err = cmd_print_start(view, NULL,
+			      &(struct view_start){
+				      .method = method_of(o, all),
+				      .spec = &resident_spec,
+				      .cfg = o,
+				      .skipped = skipped,
+				      .n_skipped = n_skipped,
+			      });
 	if (!err)
 		err = resident_print_json(o, all, stdout);
 	if (!err)
@@ -212,6 +209,7 @@ static int run(const void *cfg)
 
 const struct command cmd_resident = {
 	.name = "resident",
+	.flags = CMD_COMMON,
 	.opts = &resident_spec,
 	.run = run,
 };

@@ -9,6 +9,7 @@
 #define MEMTALLY_FAULTS_H
 
 #include "cmd_faults.h"
+#include "cmd_run.h"
 #include "faults_abi.h"
 #include "lib/snapshot.h"
 #include "sym/sym.h"
@@ -170,7 +171,8 @@ int faults_check_begin(struct faults *f, bool attached);
 /* Compares and prints. */
 int faults_check_print(struct faults *f);
 
-int faults_losses_read(struct faults *f, struct loss **ret, size_t *ret_n);
+/* Every loss counter; *ret is the caller's in any case. Sets f->incomplete. 0 or -errno. */
+int faults_losses_read(struct faults *f, struct losses *ret);
 /* Faults so far, and the time our programs ran, ns. */
 void faults_activity(struct faults *f, uint64_t *ret_events, uint64_t *ret_run_ns);
 

@@ -3,7 +3,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <sys/stat.h>
 
 #include "faults.h"
 #include "faults.skel.h"
@@ -32,17 +31,6 @@ static const uint32_t unwind_modes[] = {
 	[UNWIND_OPT_NONE] = UNWIND_NONE,
 };
 
-/* Our own pids, when we are not in the initial pid namespace (its inode is fixed). */
-static void configure_pidns(struct cfg *cfg)
-{
-	struct stat st;
-
-	if (stat("/proc/self/ns/pid", &st) || st.st_ino == 0xEFFFFFFCU)
-		return;
-	cfg->pidns_dev = st.st_dev;
-	cfg->pidns_ino = st.st_ino;
-}
-
 static void configure(struct faults *f)
 {
 	struct fault_cfg *fc = (struct fault_cfg *)&f->bpf->rodata->fault_cfg;
@@ -50,11 +38,8 @@ static void configure(struct faults *f)
 	struct cfg *cfg = (struct cfg *)&f->bpf->rodata->cfg;
 	const struct faults_opts *o = f->o;
 
-	cfg->scope = o->common.cgroup ? SCOPE_CGROUP : f->every ? SCOPE_ALL : SCOPE_PIDS;
-	cfg->self_tgid = (uint32_t)getpid();
-	cfg->follow = o->common.follow;
+	cmd_configure(&o->common, f->every, cfg);
 	cfg->task_storage = feature_has(FEATURE_TASK_STORAGE);
-	configure_pidns(cfg);
 	fc->classify = o->detail == FAULTS_DETAIL_FULL && !o->bad;
 	fc->timed = o->detail != FAULTS_DETAIL_COUNT;
 	fc->both_ends = fc->timed && o->major == o->minor && !o->rss;
@@ -141,15 +126,12 @@ static int fill_tables(struct faults *f)
 
 static void note_maps(struct faults *f)
 {
-	struct bpf_map *m;
-
 	f->obj = f->bpf->obj;
 	f->procs_fd = bpf_map__fd(f->bpf->maps.fault_procs);
 	f->sites_fd = bpf_map__fd(f->bpf->maps.sites);
 	f->stats_fd = bpf_map__fd(f->bpf->maps.stats);
 	f->fault_stats_fd = bpf_map__fd(f->bpf->maps.fault_stats);
-	bpf_object__for_each_map(m, f->obj) if (bpf_map__fd(m) >= 0) f->map_bytes +=
-		collect_map_bytes(bpf_map__fd(m));
+	f->map_bytes = collect_map_bytes(f->obj);
 }
 
 SKELETON_SAME(faults, cfg);

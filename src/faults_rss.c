@@ -12,6 +12,7 @@
 
 #include "faults.h"
 #include "trace/collect.h"
+#include "trace/lives.h"
 
 struct rows {
 	struct faults *f;
@@ -101,9 +102,9 @@ static int print_rest(struct faults *f, const struct row *rows, size_t n)
 
 static int print_rows(struct faults *f, struct rows *r)
 {
-	_cleanup_free_ struct loss *losses = NULL;
+	_cleanup_(losses_deinit) struct losses losses = {0};
 	struct view_report report = {.time_ns = f->now_ns, .tick = f->ticks};
-	size_t n, top, n_losses = 0;
+	size_t n, top;
 	int err = rank_tick(f->rank, r->v, r->n, clock_mono_ns(), &n);
 
 	if (err)
@@ -116,15 +117,15 @@ static int print_rows(struct faults *f, struct rows *r)
 			err = faults_resolve(f, st, false, &r->v[i].frames, &r->v[i].n_frames);
 	}
 	if (!err)
-		err = faults_losses_read(f, &losses, &n_losses);
+		err = faults_losses_read(f, &losses);
 	if (!err)
 		err = print_rest(f, r->v, n);
 	report.rows = r->v;
 	report.n_rows = n;
 	report.n_top = top;
 	report.top = f->o->common.top;
-	report.losses = losses;
-	report.n_losses = n_losses;
+	report.losses = losses.v;
+	report.n_losses = losses.n;
 	return err ? err : view_report(f->view, &report);
 }
 
@@ -136,8 +137,6 @@ int faults_print_rss(struct faults *f)
 
 	if (!err)
 		err = print_rows(f, &r);
-	for (size_t i = 0; i < r.n; i++)
-		free(r.v[i].frames);
-	free(r.v);
+	rows_free(r.v, r.n);
 	return err;
 }

@@ -10,6 +10,7 @@
 
 #include "abi.h"
 #include "cmd_kmem.h"
+#include "cmd_run.h"
 #include "kmem_abi.h"
 #include "lib/snapshot.h"
 #include "lib/strlist.h"
@@ -127,9 +128,8 @@ int kmem_check(struct kmem *k);
 
 /* ---- kmem_rows.c ---- */
 
-/* One row per site with outstanding memory; freed by kmem_rows_free(). 0 or -errno. */
+/* One row per site with outstanding memory; freed by rows_free(). 0 or -errno. */
 int kmem_rows_read(struct kmem *k, struct row **ret, size_t *ret_n);
-void kmem_rows_free(struct row *rows, size_t n);
 /* Names the frames of one row and says where its cgroup is. 0 or -ENOMEM. */
 int kmem_row_resolve(struct kmem *k, struct row *row);
 
@@ -161,7 +161,8 @@ const char *kmem_cgroup_path(struct kmem *k, uint64_t id);
 
 /* ---- kmem_losses.c ---- */
 
-int kmem_losses_read(struct kmem *k, struct loss **ret, size_t *ret_n);
+/* Every loss counter; *ret is the caller's in any case. Sets k->incomplete. 0 or -errno. */
+int kmem_losses_read(struct kmem *k, struct losses *ret);
 /* Sums the rows up by cache, before they are merged to what --by says. 0 or -ENOMEM. */
 int kmem_totals_note(struct kmem *k, const struct row *rows, size_t n);
 /* The lines after a report: caches compared with slabinfo; how far to trust it. */

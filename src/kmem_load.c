@@ -5,7 +5,6 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "kmem.skel.h"
 #include "lib/log.h"
@@ -67,17 +66,6 @@ unsigned int kmem_kinds(const struct kmem_opts *o)
 	if (o->cache || o->suspect)
 		return SLAB_BIT;
 	return kinds[o->what];
-}
-
-/* The pids of the programs must be those memtally sees. */
-static void configure_pidns(struct cfg *cfg)
-{
-	struct stat st;
-
-	if (stat("/proc/self/ns/pid", &st) || st.st_ino == 0xEFFFFFFCU)
-		return;
-	cfg->pidns_dev = st.st_dev;
-	cfg->pidns_ino = st.st_ino;
 }
 
 /*
@@ -144,10 +132,8 @@ static int configure(struct kmem *k)
 
 	cfg->min_size = k->o->min_size;
 	cfg->max_size = k->o->max_size ? k->o->max_size : UINT64_MAX;
-	cfg->scope = k->o->common.cgroup ? SCOPE_CGROUP : SCOPE_PIDS;
-	cfg->self_tgid = (uint32_t)getpid();
+	cmd_configure(&k->o->common, false, cfg);
 	cfg->count_blocks = 1;
-	configure_pidns(cfg);
 	sampling_fill(k->bpf->rodata->sample_weights, k->bpf->rodata->sample_logs);
 	return configure_kmem(k, (struct kmem_cfg *)&k->bpf->rodata->kmem_cfg);
 }
@@ -229,7 +215,6 @@ static int make_catch_all(struct kmem *k)
 
 static int load(struct kmem *k)
 {
-	struct bpf_map *m;
 	int err = size_maps(k);
 
 	if (err)
@@ -238,8 +223,8 @@ static int load(struct kmem *k)
 	err = kmem_bpf__load(k->bpf);
 	if (!err)
 		err = make_catch_all(k);
-	bpf_object__for_each_map(m, k->bpf->obj) if (!err && bpf_map__fd(m) >= 0) k->map_bytes +=
-		collect_map_bytes(bpf_map__fd(m));
+	if (!err)
+		k->map_bytes = collect_map_bytes(k->bpf->obj);
 	return err;
 }
 
@@ -318,16 +303,6 @@ void kmem_detach(struct kmem *k)
 		bpf_link__destroy(k->links[--k->n_links]);
 }
 
-static uint64_t misses_of(const struct bpf_program *p)
-{
-	struct bpf_prog_info info = {0};
-	uint32_t len = sizeof(info);
-
-	if (bpf_program__fd(p) < 0 || bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
-		return 0;
-	return info.recursion_misses;
-}
-
 /* A free is checked later if the check works and knows its kind. */
 static bool is_checked(const struct kmem *k, unsigned int kind)
 {
@@ -341,12 +316,15 @@ void kmem_missed_read(const struct kmem *k, struct kmem_missed *ret)
 	*ret = (struct kmem_missed){0};
 	collect_stats(bpf_map__fd(k->bpf->maps.stats), stats, STAT_COUNT);
 	for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
-		n = misses_of(program(k, &probes[i], false));
+		n = collect_program(program(k, &probes[i], false)).misses;
 		if (probes[i].allocates)
 			ret->allocs += n;
 		else if (!is_checked(k, probes[i].kind))
 			ret->frees +=
-				has_second(k) ? MIN(n, misses_of(program(k, &probes[i], true))) : n;
+				has_second(k)
+					? MIN(n,
+					      collect_program(program(k, &probes[i], true)).misses)
+					: n;
 	}
 	ret->allocs -= MIN(ret->allocs, stats[STAT_ALLOCS_SAVED]);
 }

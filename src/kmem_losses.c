@@ -11,10 +11,7 @@
 
 #define MISSED_SHARE_OK 0.001
 
-static const struct {
-	uint32_t stat;
-	struct loss loss;
-} bpf_losses[] = {
+static const struct stat_loss bpf_losses[] = {
 	{STAT_BLOCKS_FULL,
 	 {"blocks_full", 0, "allocations not recorded: the table of blocks is full",
 	  "raise --max-blocks, or name a --cache"}},
@@ -28,6 +25,18 @@ static const struct {
 	 {"stacks_lost", 0, "allocations whose stack could not be taken",
 	  "another kernel: this one cannot walk its own stack there"}},
 };
+
+/* A stack that found no room in the ring is sent when it is met again; has it been? */
+static uint64_t stacks_unsent(const struct kmem *k, uint64_t retries)
+{
+	struct collect_map sites = {bpf_map__fd(k->bpf->maps.sites), sizeof(uint64_t),
+				    sizeof(struct site)};
+	uint64_t sum = 0;
+
+	if (retries)
+		collect_each(&sites, collect_unsent, &sum);
+	return sum * k->sample;
+}
 
 /*
  * The share of allocations that were missed because they interrupted the program they were
@@ -49,55 +58,28 @@ static uint64_t missed_loss(const struct kmem *k, const uint64_t *stats, uint64_
 	return k->sample == 1 || missed_share(k, stats, missed) > MISSED_SHARE_OK ? missed : 0;
 }
 
-int kmem_losses_read(struct kmem *k, struct loss **ret, size_t *ret_n)
+int kmem_losses_read(struct kmem *k, struct losses *ret)
 {
+	int fd = bpf_map__fd(k->bpf->maps.stats);
 	uint64_t stats[STAT_COUNT] = {0};
-	size_t n = ARRAY_SIZE(bpf_losses);
-	struct loss *losses = calloc(n + 2, sizeof(*losses));
 	struct kmem_missed missed;
-	int err;
+	struct losses n = {.err = collect_stats(fd, stats, STAT_COUNT)};
 
-	if (!losses)
-		return -ENOMEM;
-	err = collect_stats(bpf_map__fd(k->bpf->maps.stats), stats, STAT_COUNT);
-	if (err) {
-		free(losses);
-		return err;
-	}
-	for (size_t i = 0; i < n; i++) {
-		losses[i] = bpf_losses[i].loss;
-		losses[i].count = stats[bpf_losses[i].stat];
-	}
 	kmem_missed_read(k, &missed);
-	losses[n++] = (struct loss){"allocs_missed", missed_loss(k, stats, missed.allocs),
-				    "allocations that interrupted the programs they were for",
-				    "name a --cache or a --site: fewer blocks take less time"};
-	losses[n++] = (struct loss){"frees_missed", missed.frees,
-				    "frees that interrupted the programs they were for, of blocks "
-				    "that cannot be checked",
-				    "leave out --no-check, or ask for slab and pages only"};
-	for (size_t i = 0; i < n; i++)
-		k->incomplete |= losses[i].count != 0;
-	*ret = losses;
-	*ret_n = n;
-	return 0;
-}
-
-static uint64_t run_time(const struct kmem *k)
-{
-	struct bpf_program *p;
-	uint64_t sum = 0;
-
-	bpf_object__for_each_program(p, k->bpf->obj)
-	{
-		struct bpf_prog_info info = {0};
-		uint32_t len = sizeof(info);
-
-		if (bpf_program__fd(p) >= 0 &&
-		    !bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
-			sum += info.run_time_ns;
-	}
-	return sum;
+	losses_add_stats(&n, bpf_losses, ARRAY_SIZE(bpf_losses), fd, STAT_COUNT);
+	losses_add(&n, (struct loss){"stacks_unsent", stacks_unsent(k, stats[STAT_STACK_RETRY]),
+				     "blocks without a stack: the event ring was full",
+				     "give memtally more CPU"});
+	losses_add(&n, (struct loss){"allocs_missed", missed_loss(k, stats, missed.allocs),
+				     "allocations that interrupted the programs they were for",
+				     "name a --cache or a --site: fewer blocks take less time"});
+	losses_add(&n, (struct loss){"frees_missed", missed.frees,
+				     "frees that interrupted the programs they were for, of blocks "
+				     "that cannot be checked",
+				     "leave out --no-check, or ask for slab and pages only"});
+	k->incomplete |= losses_any(&n);
+	*ret = n;
+	return n.err;
 }
 
 /* Events of blocks that are followed: the others leave no trace. */
@@ -113,7 +95,7 @@ void kmem_activity(struct kmem *k, uint64_t *ret_events, uint64_t *ret_run_ns)
 
 	collect_stats(bpf_map__fd(k->bpf->maps.stats), stats, STAT_COUNT);
 	*ret_events = events_seen(stats);
-	*ret_run_ns = run_time(k);
+	*ret_run_ns = collect_run_ns(k->bpf->obj);
 }
 
 /* ---- what a report ends with ---- */

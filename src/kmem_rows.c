@@ -27,15 +27,6 @@ static const char *const kind_names[KMEM_KINDS] = {
 	[KMEM_PERCPU] = "percpu",
 };
 
-void kmem_rows_free(struct row *rows, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		free(rows[i].frames);
-		free(rows[i].blocks);
-	}
-	free(rows);
-}
-
 /* ---- what the tables say besides numbers ---- */
 
 static int by_u64(const void *a, const void *b)
@@ -327,7 +318,7 @@ int kmem_rows_read(struct kmem *k, struct row **ret, size_t *ret_n)
 		err = k->o->show_allocs || k->o->older_ns ? read_blocks(&r)
 							  : collect_each(&sites, on_site, &r);
 	if (err) {
-		kmem_rows_free(r.v, r.n);
+		rows_free(r.v, r.n);
 		return err;
 	}
 	*ret = r.v;

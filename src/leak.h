@@ -10,6 +10,7 @@
 
 #include "abi.h"
 #include "cmd_leak.h"
+#include "cmd_run.h"
 #include "leak.skel.h"
 #include "lib/snapshot.h"
 #include "sym/sym.h"
@@ -56,8 +57,6 @@ struct leak {
 
 /* Are the targets not a known set of processes (--all, --cgroup)? */
 bool leak_wants_every(const struct leak_opts *o);
-/* Do we see pids other than the kernel's own? */
-bool leak_in_pid_namespace(void);
 /* What the kernel must have; what --follow needs; that specs name something. They say it. */
 int leak_check_kernel(void);
 int leak_check_follow(const struct leak *l);
@@ -89,10 +88,9 @@ int leak_drop_sites(const struct leak *l, const uint64_t *ids, size_t n);
 
 /*
  * One row per stack (and thread, as --by says) with outstanding memory. Rows and what they
- * own are freed by leak_rows_free(); names and addresses belong to *l. 0 or -errno.
+ * own are freed by rows_free(); names and addresses belong to *l. 0 or -errno.
  */
 int leak_rows_read(struct leak *l, struct row **ret, size_t *ret_n);
-void leak_rows_free(struct row *rows, size_t n);
 /* Do reports need every block (-a, -o)? Else the totals of the sites will do. */
 bool leak_walks_blocks(const struct leak *l);
 /* Is the memory of this process no more to be reported? */
@@ -111,7 +109,10 @@ void leak_overhead_total(struct leak *l, struct view_cost *ret);
 
 /* How the stacks that were taken ended, for -v. */
 void leak_say_stacks(const struct leak *l);
-/* Every loss counter; *ret is the caller's, free(). Sets l->incomplete if any is not 0. */
-int leak_losses_read(struct leak *l, struct loss **ret, size_t *ret_n);
+/*
+ * Every loss counter; *ret is the caller's in any case. Sets l->incomplete if any is not 0.
+ * 0 or -errno.
+ */
+int leak_losses_read(struct leak *l, struct losses *ret);
 
 #endif

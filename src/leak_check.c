@@ -34,7 +34,7 @@ int leak_check_kernel(void)
 /* The tracepoint of fork tells pids of the initial namespace only. */
 int leak_check_follow(const struct leak *l)
 {
-	if (!l->o->common.follow || !leak_in_pid_namespace())
+	if (!l->o->common.follow || !cmd_in_pid_namespace())
 		return 0;
 	log_error("--follow needs the initial pid namespace: run memtally outside the container");
 	return -EOPNOTSUPP;

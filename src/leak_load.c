@@ -6,7 +6,6 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "leak.h"
 #include "leak_old.skel.h"
@@ -46,29 +45,6 @@ bool leak_wants_every(const struct leak_opts *o)
 	return o->common.all || o->common.cgroup;
 }
 
-/* Namespaces are files; the inode of the initial pid namespace is fixed (PROC_PID_INIT_INO). */
-static bool own_pidns(struct stat *ret)
-{
-	return !stat("/proc/self/ns/pid", ret) && ret->st_ino != 0xEFFFFFFCU;
-}
-
-bool leak_in_pid_namespace(void)
-{
-	struct stat st;
-
-	return own_pidns(&st);
-}
-
-static void configure_pidns(struct cfg *cfg)
-{
-	struct stat st;
-
-	if (!own_pidns(&st))
-		return;
-	cfg->pidns_dev = st.st_dev;
-	cfg->pidns_ino = st.st_ino;
-}
-
 static uint64_t max_stacks(const struct leak_opts *o)
 {
 	return o->max_stacks ? o->max_stacks : DEFAULT_STACKS;
@@ -89,16 +65,13 @@ static void configure(const struct leak_opts *o, struct leak_bpf *bpf)
 	cfg->max_size = o->max_size ? o->max_size : UINT64_MAX;
 	cfg->sample_bytes = o->sample_bytes;
 	cfg->sample_moves = cfg->count_blocks = o->max_overhead > 0;
-	cfg->scope = o->common.cgroup ? SCOPE_CGROUP : o->common.all ? SCOPE_ALL : SCOPE_PIDS;
-	cfg->self_tgid = (uint32_t)getpid();
+	cmd_configure(&o->common, o->common.all, cfg);
 	cfg->tick_clock = 1;
-	cfg->follow = o->common.follow;
 	cfg->by_thread = o->common.by == LEAK_BY_THREAD;
 	cfg->trace_calls = o->trace;
 	cfg->task_storage = feature_has(FEATURE_TASK_STORAGE);
 	if (unwind_modes[o->common.unwind] == UNWIND_DWARF)
 		cfg->raws = (uint32_t)(max_stacks(o) / RAW_PART);
-	configure_pidns(cfg);
 	sampling_fill(bpf->rodata->sample_weights, bpf->rodata->sample_logs);
 	unwind_configure((struct unwind_cfg *)&bpf->rodata->unwind_cfg);
 	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->max_frames =
@@ -155,14 +128,6 @@ static int make_catch_all(struct leak *l)
 											 : 0;
 }
 
-static void sum_map_bytes(struct leak *l)
-{
-	struct bpf_map *m;
-
-	bpf_object__for_each_map(m, l->bpf->obj) if (bpf_map__fd(m) >= 0) l->map_bytes +=
-		collect_map_bytes(bpf_map__fd(m));
-}
-
 SKELETON_SAME(leak, cfg);
 SKELETON_SAME(leak, unwind_cfg);
 SKELETON_SAME(leak, sample_weights);
@@ -208,7 +173,7 @@ int leak_load(struct leak *l)
 			  err == -ENOMEM ? " (a smaller --max-blocks needs less memory)" : "");
 		return err;
 	}
-	sum_map_bytes(l);
+	l->map_bytes = collect_map_bytes(l->bpf->obj);
 	return 0;
 }
 

@@ -7,16 +7,17 @@
 #include "trace/collect.h"
 
 /* What the BPF side counts: one row per loss counter of abi.h. */
-static const struct {
-	uint32_t stat;
-	struct loss loss;
-} bpf_losses[] = {
+static const struct stat_loss bpf_losses[] = {
 	{STAT_BLOCKS_FULL,
 	 {"blocks_full", 0, "allocations not recorded: the table of blocks is full",
 	  "raise --max-blocks, or sample with -s"}},
 	{STAT_SITES_FULL,
 	 {"stacks_full", 0, "allocations without their own stack: the table of stacks is full",
 	  "raise --max-stacks"}},
+	{STAT_RAWS_FULL,
+	 {"stacks_unfinished", 0,
+	  "stacks through a new file went on by guesses: no room to send them to be finished",
+	  "give memtally more CPU"}},
 	{STAT_EVENTS_LOST,
 	 {"events_lost", 0, "mapping or call records lost: the event ring was full",
 	  "without -t there are fewer records; give memtally more CPU"}},
@@ -40,71 +41,47 @@ static const struct {
 	  "restrict the targets"}},
 };
 
-#define N_EXTRA 4
+/* A stack that found no room in the ring is sent when it is met again; has it been? */
+static uint64_t stacks_unsent(const struct leak *l)
+{
+	uint64_t stats[STAT_COUNT] = {0}, sum = 0;
+
+	if (!collect_stats(bpf_map__fd(l->bpf->maps.stats), stats, STAT_COUNT) &&
+	    stats[STAT_STACK_RETRY])
+		leak_each_site(l, collect_unsent, &sum);
+	return sum;
+}
 
 static uint64_t recursion_misses(const struct leak *l)
 {
 	struct bpf_program *p;
 	uint64_t sum = 0;
 
-	bpf_object__for_each_program(p, l->bpf->obj)
-	{
-		struct bpf_prog_info info = {0};
-		uint32_t len = sizeof(info);
-
-		if (bpf_program__fd(p) >= 0 &&
-		    !bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
-			sum += info.recursion_misses;
-	}
+	bpf_object__for_each_program(p, l->bpf->obj) sum += collect_program(p).misses;
 	return sum;
 }
 
-static uint64_t tables_full(const struct leak *l)
+int leak_losses_read(struct leak *l, struct losses *ret)
 {
-	struct unwinder_stats s;
+	struct losses n = {0};
 
-	unwinder_stats(tracer_unwinder(l->tracer), &s);
-	return s.objects_full + s.mappings_full + s.rules_full;
-}
-
-int leak_losses_read(struct leak *l, struct loss **ret, size_t *ret_n)
-{
-	uint64_t stats[STAT_COUNT] = {0};
-	size_t n = ARRAY_SIZE(bpf_losses);
-	struct loss *losses = calloc(n + N_EXTRA, sizeof(*losses));
-	int err;
-
-	if (!losses)
-		return -ENOMEM;
-	err = collect_stats(bpf_map__fd(l->bpf->maps.stats), stats, STAT_COUNT);
-	if (err) {
-		free(losses);
-		return err;
-	}
-	for (size_t i = 0; i < n; i++) {
-		losses[i] = bpf_losses[i].loss;
-		losses[i].count = stats[bpf_losses[i].stat];
-	}
-	losses[n++] =
-		(struct loss){"probes_missed", recursion_misses(l),
-			      "probe hits that the kernel skipped (recursion_misses)",
-			      "another tracer on the same functions, or a preemptible kernel"};
-	losses[n++] = (struct loss){"mappings_lost", tracer_lost(l->tracer),
-				    "process events lost: names or stacks may miss mappings",
-				    "give memtally more CPU"};
-	losses[n++] =
-		(struct loss){"unwind_tables_full", tables_full(l),
-			      "objects or mappings without room in the unwind tables",
-			      "restrict the targets; frames there fall back to frame pointers"};
-	losses[n++] = (struct loss){
-		"probes_late", l->late,
-		"programs begun by exec whose own allocator was probed after their first calls",
-		"start such a program itself: memtally leak -- PROGRAM"};
-	for (size_t i = 0; i < n; i++)
-		l->incomplete |= losses[i].count != 0;
-	*ret = losses;
-	*ret_n = n;
-	return 0;
+	losses_add_stats(&n, bpf_losses, ARRAY_SIZE(bpf_losses), bpf_map__fd(l->bpf->maps.stats),
+			 STAT_COUNT);
+	losses_add(&n, (struct loss){"stacks_unsent", stacks_unsent(l),
+				     "allocations without a stack: the event ring was full",
+				     "give memtally more CPU"});
+	losses_add(&n,
+		   (struct loss){"probes_missed", recursion_misses(l),
+				 "probe hits that the kernel skipped (recursion_misses)",
+				 "another tracer on the same functions, or a preemptible kernel"});
+	losses_add_tracer(&n, l->tracer);
+	losses_add(&n, (struct loss){"probes_late", l->late,
+				     "programs begun by exec whose own allocator was probed after "
+				     "their first calls",
+				     "start such a program itself: memtally leak -- PROGRAM"});
+	l->incomplete |= losses_any(&n);
+	*ret = n;
+	return n.err;
 }
 
 void leak_say_stacks(const struct leak *l)

@@ -26,15 +26,6 @@ static const char *const kind_names[] = {
 	[ALLOC_KIND_CUSTOM] = "custom",
 };
 
-void leak_rows_free(struct row *rows, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		free(rows[i].frames);
-		free(rows[i].blocks);
-	}
-	free(rows);
-}
-
 /* A row for a site; NULL with *ret_err 0 if it is not to be shown. */
 static struct row *row_new(struct rows *r, uint64_t site, uint64_t proc_key, int *ret_err)
 {
@@ -290,7 +281,7 @@ int leak_rows_read(struct leak *l, struct row **ret, size_t *ret_n)
 	if (!err)
 		err = read_ranges(&r);
 	if (err) {
-		leak_rows_free(r.v, r.n);
+		rows_free(r.v, r.n);
 		return err;
 	}
 	*ret = r.v;

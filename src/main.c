@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "lib/caps.h"
@@ -84,6 +85,19 @@ static int check_rights(void)
 	return -EPERM;
 }
 
+/* libbpf's own messages, one level below ours. */
+static int log_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	_cleanup_free_ char *text = NULL;
+	int n = level == LIBBPF_DEBUG ? 0 : vasprintf(&text, fmt, ap);
+
+	if (n <= 0)
+		return 0;
+	text[strcspn(text, "\n")] = '\0';
+	log_debug("%s", text);
+	return n;
+}
+
 static int run_config(const struct command *c, const void *cfg)
 {
 	if ((c->flags & CMD_NEEDS_ROOT) && check_rights())
@@ -105,6 +119,9 @@ static int run_command(const struct command *c, int argc, char **argv)
 		log_error("%s", msg ? msg : errno_name(err));
 		return err == -EINVAL ? STATUS_USAGE : STATUS_FAILURE;
 	}
+	if (c->flags & CMD_COMMON)
+		log_init(c->name,
+			 LOG_INFO + (enum log_level)MIN(((struct common_opts *)cfg)->verbose, 2U));
 	status = run_config(c, cfg);
 	opts_deinit(c->opts, cfg);
 	return status;
@@ -113,6 +130,7 @@ static int run_command(const struct command *c, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	log_init("memtally", LOG_INFO);
+	libbpf_set_print(log_libbpf);
 	/* A reader that goes away is an error of a write, never a death with probes in place. */
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {

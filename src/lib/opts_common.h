@@ -52,6 +52,17 @@ extern const struct opt_group opts_targets, opts_run, opts_report, opts_stacks;
 	OPT_ROW("by", 0, OPT_ENUM, offsetof(struct common_opts, by), "VIEW", \
 		"What one row stands for", .fallback = first, .names = words)
 
+/* Which blocks, of a config that has such members; OPT_SIZE and OPT_MS. */
+#define OPTS_BLOCKS(config)                                                             \
+	OPT_ROW("show-allocs", 'a', OPT_FLAG, offsetof(config, show_allocs), NULL,      \
+		"List each block of a printed stack: address, size and age"),           \
+		OPT_ROW("older", 'o', OPT_MS, offsetof(config, older_ns), "MS",         \
+			"Only blocks that are at least this old", .fallback = "0"),     \
+		OPT_ROW("min-size", 'z', OPT_SIZE, offsetof(config, min_size), "BYTES", \
+			"Only allocations of at least this size", .fallback = "0"),     \
+		OPT_ROW("max-size", 'Z', OPT_SIZE, offsetof(config, max_size), "BYTES", \
+			"Only allocations of at most this size; without it any size", .min = 1)
+
 /* Exactly one of -p, --cgroup, --all and a program: 0, or -EINVAL with *ret_msg. */
 int opts_check_targets(const struct common_opts *c, char **ret_msg);
 

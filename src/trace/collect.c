@@ -115,6 +115,17 @@ uint64_t collect_mean_age(const struct site *s, uint64_t now_ns)
 	return now_ns > born_ns ? now_ns - born_ns : 0;
 }
 
+int collect_unsent(const void *key, const void *value, void *arg)
+{
+	const struct site *s = value;
+	uint64_t *sum = arg;
+
+	(void)key;
+	if (!s->sent && collect_count(s) > 0)
+		*sum += (uint64_t)collect_count(s);
+	return 0;
+}
+
 int collect_stats(int fd, uint64_t *ret, size_t n)
 {
 	int cpus = libbpf_num_possible_cpus();
@@ -137,7 +148,7 @@ int collect_stats(int fd, uint64_t *ret, size_t n)
 	return 0;
 }
 
-uint64_t collect_map_bytes(int fd)
+static uint64_t map_bytes(int fd)
 {
 	_cleanup_free_ char *text = NULL;
 	unsigned long long bytes = 0;
@@ -150,4 +161,36 @@ uint64_t collect_map_bytes(int fd)
 	if (line && sscanf(line, "memlock: %llu", &bytes) != 1)
 		bytes = 0;
 	return bytes;
+}
+
+uint64_t collect_map_bytes(const struct bpf_object *obj)
+{
+	uint64_t sum = 0;
+	struct bpf_map *m;
+
+	bpf_object__for_each_map(m, obj)
+	{
+		if (bpf_map__fd(m) >= 0)
+			sum += map_bytes(bpf_map__fd(m));
+	}
+	return sum;
+}
+
+struct program_counts collect_program(const struct bpf_program *p)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t len = sizeof(info);
+
+	if (bpf_program__fd(p) < 0 || bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
+		return (struct program_counts){0};
+	return (struct program_counts){info.run_cnt, info.run_time_ns, info.recursion_misses};
+}
+
+uint64_t collect_run_ns(const struct bpf_object *obj)
+{
+	struct bpf_program *p;
+	uint64_t sum = 0;
+
+	bpf_object__for_each_program(p, obj) sum += collect_program(p).run_ns;
+	return sum;
 }

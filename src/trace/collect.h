@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * collect.h - BPF maps into arrays: by batches of a few thousand elements where the kernel
- * has them for the map (v5.6), element by element otherwise.
+ * collect.h - what the kernel keeps for us. BPF maps are read by batches of a few thousand
+ * elements where the kernel has them for the map (v5.6), element by element otherwise.
  */
 #ifndef MEMTALLY_COLLECT_H
 #define MEMTALLY_COLLECT_H
 
 #include "lib/lib.h"
 #include "abi.h"
+
+struct bpf_object;
+struct bpf_program;
 
 struct collect_map {
 	int fd;
@@ -28,12 +31,27 @@ int64_t collect_count(const struct site *s);
 /* Mean age of a site's outstanding blocks, ns, exact to about 1 ms without a walk. */
 uint64_t collect_mean_age(const struct site *s, uint64_t now_ns);
 
+/*
+ * For a walk of sites; arg: uint64_t, to which the outstanding blocks of a site are added whose
+ * stack found no room in the event ring so far. 0.
+ */
+int collect_unsent(const void *key, const void *value, void *arg);
+
 /* Sums a per-CPU array of n u64 counters into ret[n]. 0 or -errno. */
 int collect_stats(int fd, uint64_t *ret, size_t n);
 
-/*
- * What the kernel accounts for a map (memlock in fdinfo), bytes; 0 if it does not say.
- */
-uint64_t collect_map_bytes(int fd);
+/* What the kernel accounts for all maps (memlock in fdinfo), bytes; what it does not say is 0. */
+uint64_t collect_map_bytes(const struct bpf_object *obj);
+
+/* Of one program; times need bpf_enable_stats(). */
+struct program_counts {
+	uint64_t runs, run_ns;
+	uint64_t misses; /* runs that the kernel skipped: recursion */
+};
+
+/* Zeros where it is not loaded. */
+struct program_counts collect_program(const struct bpf_program *p);
+/* Of all programs. */
+uint64_t collect_run_ns(const struct bpf_object *obj);
 
 #endif

@@ -95,3 +95,12 @@ int lives_list(const struct live *v, size_t n, uint64_t now_ns, struct row *row)
 	row->n_blocks = n;
 	return 0;
 }
+
+void rows_free(struct row *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(rows[i].frames);
+		free(rows[i].blocks);
+	}
+	free(rows);
+}

@@ -39,5 +39,7 @@ int lives_each_site(const struct lives *l, int (*fn)(void *arg, const struct liv
 void lives_ages(const struct live *v, size_t n, uint64_t now_ns, struct row *row);
 /* Lists them in the row, which owns the list. 0 or -ENOMEM. */
 int lives_list(const struct live *v, size_t n, uint64_t now_ns, struct row *row);
+/* Frees rows with their frames and lists. */
+void rows_free(struct row *rows, size_t n);
 
 #endif

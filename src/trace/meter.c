@@ -27,24 +27,11 @@ struct meter {
 	void *arg;
 };
 
-static uint64_t program_runs(const struct bpf_program *p, uint64_t *ret_ns)
-{
-	struct bpf_prog_info info = {0};
-	uint32_t len = sizeof(info);
-
-	*ret_ns = 0;
-	if (bpf_program__fd(p) < 0 || bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &len))
-		return 0;
-	*ret_ns = info.run_time_ns;
-	return info.run_cnt;
-}
-
 static struct counts counts_now(const struct meter *m)
 {
 	uint64_t stats[STAT_COUNT] = {0};
 	struct counts c = {.time_ns = clock_mono_ns()};
 	struct bpf_program *p;
-	uint64_t ns, runs;
 
 	collect_stats(m->c.stats, stats, STAT_COUNT); /* on failure all is 0 */
 	c.calls = stats[STAT_CALLS];
@@ -53,12 +40,13 @@ static struct counts counts_now(const struct meter *m)
 	c.skipped = stats[STAT_CALLS_UNSEEN];
 	bpf_object__for_each_program(p, m->c.obj)
 	{
-		runs = program_runs(p, &ns);
-		c.run_ns += ns;
-		c.enter += p == m->c.programs.enter ? runs : 0;
-		c.leave += p == m->c.programs.leave ? runs : 0;
-		c.ret_site += p == m->c.programs.ret_site ? runs : 0;
-		c.call += p == m->c.programs.call ? runs : 0;
+		struct program_counts n = collect_program(p);
+
+		c.run_ns += n.run_ns;
+		c.enter += p == m->c.programs.enter ? n.runs : 0;
+		c.leave += p == m->c.programs.leave ? n.runs : 0;
+		c.ret_site += p == m->c.programs.ret_site ? n.runs : 0;
+		c.call += p == m->c.programs.call ? n.runs : 0;
 	}
 	return c;
 }

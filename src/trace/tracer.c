@@ -95,7 +95,7 @@ static int announce_predicted_object(struct tracer *t, struct process *p, struct
 {
 	int err = unwinder_prepare_object(t->unwinder, o);
 
-	return err ? err : t->ops.object(t->arg, p, o);
+	return err ? err : tell_object(t, p, o);
 }
 
 static int announce_predicted(struct tracer *t, struct process *p)
@@ -150,7 +150,7 @@ static int bind_process(struct tracer *t, struct process *p)
 		return err;
 	if (err == -ESRCH)
 		p->ended = true;
-	return t->ops.process(t->arg, p);
+	return tell_process(t, p);
 }
 
 /* A task whose calls count: nothing but its number and its end matters. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * tracer.h - the life of a run, the same for every command: which processes, when to
- * report, when it ends. A command gives three functions and never sees a signal, a
+ * report, when it ends. A command gives a few functions and never sees a signal, a
  * timer or a pid.
  *
  *	tracer_new	targets are checked, a program is started and held
@@ -46,6 +46,7 @@ struct tracer_config {
 
 struct tracer;
 
+/* Each but tick may be NULL: nothing is to be done. */
 struct tracer_ops {
 	/* A process has this file mapped executable (or will, before its first instruction). */
 	int (*object)(void *arg, struct process *p, struct object *o);

@@ -33,7 +33,6 @@ static int process_ended(struct tracer *t, pid_t pid)
 {
 	struct process *p = processes_find_pid(t->processes, pid);
 	uint32_t key = (uint32_t)pid;
-	int err;
 
 	bpf_map_delete_elem(t->maps.procs, &key);
 	if (!p)
@@ -42,8 +41,7 @@ static int process_ended(struct tracer *t, pid_t pid)
 	bpf_map_delete_elem(t->maps.slices, &key);
 	unwinder_forget(t->unwinder, &p->slice);
 	p->slice = (struct unwind_slice){0};
-	err = t->ops.process(t->arg, p);
-	return err;
+	return tell_process(t, p);
 }
 
 /* A program we started ends the run once it is reaped; with --follow its children too. */

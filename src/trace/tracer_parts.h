@@ -46,6 +46,9 @@ struct tracer {
 /* Fills t->processes by what the configuration asks for. -errno with *ret_msg set. */
 int targets_add(struct tracer *t, char **ret_msg);
 
+/* Tells the command, if it wants to know. What it returns. */
+int tell_object(struct tracer *t, struct process *p, struct object *o);
+int tell_process(struct tracer *t, struct process *p);
 /* Tells the command of an executable mapping. */
 int watch_announce(struct tracer *t, struct process *p, const struct mapping *m);
 /* Gives the walk in BPF the mappings of a process as they are now. */

@@ -11,13 +11,23 @@
 
 #include "trace/tracer_parts.h"
 
+int tell_object(struct tracer *t, struct process *p, struct object *o)
+{
+	return t->ops.object ? t->ops.object(t->arg, p, o) : 0;
+}
+
+int tell_process(struct tracer *t, struct process *p)
+{
+	return t->ops.process ? t->ops.process(t->arg, p) : 0;
+}
+
 int watch_announce(struct tracer *t, struct process *p, const struct mapping *m)
 {
 	struct object *o;
 
 	if (!(m->prot & MAP_EXEC) || objects_get(t->objects, p->pid, m, &o))
 		return 0;
-	return t->ops.object(t->arg, p, o);
+	return tell_object(t, p, o);
 }
 
 int watch_publish(struct tracer *t, struct process *p)
@@ -150,7 +160,7 @@ static int on_new_image(struct tracer *t, const struct event *ev)
 		err = end_watch(t, pid);
 	if (err == -ESRCH)
 		err = 0;
-	return err ? err : t->ops.process(t->arg, p);
+	return err ? err : tell_process(t, p);
 }
 
 int watch_image(struct tracer *t, const struct event *ev, struct process **ret)
@@ -170,7 +180,10 @@ int watch_on_record(void *arg, void *data, size_t len)
 
 	if (len < sizeof(*ev))
 		return 0;
-	err = ev->type == EVENT_PROC ? on_new_image(t, ev) : t->ops.event(t->arg, ev, len);
+	if (ev->type == EVENT_PROC)
+		err = on_new_image(t, ev);
+	else
+		err = t->ops.event ? t->ops.event(t->arg, ev, len) : 0;
 	if (err && !t->err)
 		t->err = err;
 	return 0;

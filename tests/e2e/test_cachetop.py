@@ -344,8 +344,11 @@ def test_names_are_harmless(cachetop, reader):
     """Control characters, wide characters and bytes that are no UTF-8 in a name."""
     proc = reader("a\x1b[2J\x07\udcff中", 20)
     cachetop.start("-p", proc.pid, "0.3")
-    screen = cachetop.wait(lambda s: str(proc.pid) in s, "the reader")
-    line = next(line for line in screen.splitlines() if line.split()[:1] == [str(proc.pid)])
+
+    def rows(screen):
+        return [line for line in screen.splitlines() if line.split()[:1] == [str(proc.pid)]]
+    screen = cachetop.wait(rows, "the reader")
+    line = rows(screen)[0]
     assert line.split()[2] == "a\ufffd[2J\ufffd\ufffd中", line
     assert screen.startswith("cachetop"), "the screen was not cleared by a name"
     cachetop.quit()

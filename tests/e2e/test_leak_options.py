@@ -2,7 +2,9 @@
 """Each option of leak does what its help says, with the numbers that follow from it."""
 import collections
 import math
+import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -300,6 +302,20 @@ def test_max_stacks(trace):
     assert len(t.last.rows) <= 1100
     assert sum(r.bytes for r in t.last.rows) == 8000 * 320
     assert sum(r.count for r in t.last.rows) == 80000
+
+
+def test_stacks_that_find_the_ring_full(victim, tally):
+    """Who reads too late misses stacks: as many blocks as have none are said to have none."""
+    v = victim("stacks-o2", "--bits", "60")
+    t = tally("-p", v.pid).started()
+    os.kill(t.proc.pid, signal.SIGSTOP)
+    v.run()
+    os.kill(t.proc.pid, signal.SIGCONT)
+    t.stop()
+    assert t.status == INCOMPLETE
+    assert sum(r.bytes for r in t.last.rows) == 8000 * 320
+    lost = sum(r.count for r in t.last.rows if r.obj["stack_status"] == "lost")
+    assert 0 < losses_of(t.last)["stacks_unsent"] == lost < 80000
 
 
 @pytest.mark.parametrize("option", ["--max-blocks", "--max-stacks"])
