@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
+#include "lib/log.h"
 #include "trace/collect.h"
 
 bool cmd_wants_machine(const struct common_opts *c)
@@ -98,7 +99,11 @@ int cmd_print_start(struct view *v, struct tracer *t, const struct view_start *s
 int cmd_print_end(struct view *v, struct tracer *t, uint64_t ticks, const struct view_cost *cost)
 {
 	struct view_end end = {.time_ns = clock_real_ns(), .ticks = ticks, .cost = *cost};
+	unsigned long long repaired = tracer_repaired(t);
 
+	if (repaired)
+		log_verbose("%llu process events were lost; what the targets map was read again",
+			    repaired);
 	end.has_program = tracer_finish_program(t, &end.wait_status);
 	return view_end(v, &end);
 }

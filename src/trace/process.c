@@ -119,6 +119,20 @@ static void read_exe(struct process *p)
 	p->exe = strdup(target);
 }
 
+int process_read_again(struct process *p)
+{
+	struct maps now = {0};
+	int err = maps_read(p->pid, &now);
+
+	if (!err && !now.n)
+		err = -ESRCH; /* on its way out */
+	for (size_t i = 0; i < now.n && !err; i++)
+		err = maps_insert(&p->maps, &now.v[i]);
+	p->maps_changed = true;
+	maps_deinit(&now);
+	return err;
+}
+
 int processes_add(struct processes *p, pid_t pid, struct process **ret)
 {
 	struct process *old = processes_find_pid(p, pid), *new;

@@ -60,6 +60,12 @@ int processes_exec(struct processes *p, pid_t pid, const char *comm, struct proc
 /* Frees what has ended and is not in_report. Pointers to other entries stay valid. */
 void processes_drop_ended(struct processes *p);
 
+/*
+ * Adds what a running image has mapped now to its mappings; what it has no more stays, for
+ * the stacks that go through it. 0, -ESRCH if it is gone, -EACCES or -ENOMEM.
+ */
+int process_read_again(struct process *p);
+
 /* Names a program that has not executed yet as it will be named. */
 void process_will_run(struct process *p, const char *path);
 

@@ -21,7 +21,10 @@
 
 #include "lib/cursor.h"
 
-enum { RING_PAGES_MAX = 64, SAMPLE_ID_BYTES = 16, CPUS_MAX = 8192 };
+enum { SAMPLE_ID_BYTES = 16, CPUS_MAX = 8192, RECORD_MAX = 256 + 4096 };
+
+/* A process that starts writes 2 KiB. Few CPUs get large rings, as they are kept busy sooner. */
+enum { RING_PAGES_ALL = 1024, RING_PAGES_MIN = 64, RING_PAGES_MAX = 512 };
 
 struct ring {
 	int fd;
@@ -37,20 +40,20 @@ struct record {
 struct procwatch {
 	struct ring *rings;
 	size_t n, cap;
-	uint64_t lost;
-	uint8_t *bytes; /* of one round */
+	uint64_t lost, full; /* records; rounds in which a ring was */
+	uint8_t *bytes;	     /* of one round */
 	size_t n_bytes, cap_bytes;
 	struct record *records;
 	size_t n_records, cap_records;
 };
 
-static int ring_map(struct ring *r)
+static int ring_map(struct ring *r, size_t pages)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	void *p = MAP_FAILED;
 
 	/* Without CAP_IPC_LOCK there is a limit on the pages of all rings together. */
-	for (size_t n = RING_PAGES_MAX; n && p == MAP_FAILED; n /= 4) {
+	for (size_t n = pages; n && p == MAP_FAILED; n /= 4) {
 		r->mapped = (n + 1) * page;
 		p = mmap(NULL, r->mapped, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
 		if (p == MAP_FAILED && errno != EPERM)
@@ -69,7 +72,7 @@ static void ring_deinit(struct ring *r)
 	lib_closep(&r->fd);
 }
 
-static int ring_open(struct ring *r, int cpu)
+static int ring_open(struct ring *r, int cpu, size_t pages)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_SOFTWARE,
@@ -93,10 +96,20 @@ static int ring_open(struct ring *r, int cpu)
 		.fd = (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC)};
 	if (r->fd < 0)
 		return -errno;
-	err = ring_map(r);
+	err = ring_map(r, pages);
 	if (err)
 		ring_deinit(r);
 	return err;
+}
+
+/* Of each ring: a power of two. */
+static size_t ring_pages(long n_cpus)
+{
+	size_t pages = RING_PAGES_MAX;
+
+	while (pages > RING_PAGES_MIN && pages * (size_t)MAX(n_cpus, 1L) > RING_PAGES_ALL)
+		pages /= 2;
+	return pages;
 }
 
 static void procwatch_freep(struct procwatch **w)
@@ -115,7 +128,7 @@ int procwatch_new(struct procwatch **ret)
 	for (int cpu = 0; cpu < MIN(n_cpus, (long)CPUS_MAX); cpu++) {
 		err = array_reserve(&w->rings, &w->cap, w->n + 1, sizeof(*w->rings));
 		if (!err)
-			err = ring_open(&w->rings[w->n], cpu);
+			err = ring_open(&w->rings[w->n], cpu, ring_pages(n_cpus));
 		if (err == -ENODEV) /* offline */
 			continue;
 		if (err)
@@ -155,6 +168,11 @@ uint64_t procwatch_lost(const struct procwatch *w)
 	return w->lost;
 }
 
+uint64_t procwatch_gaps(const struct procwatch *w)
+{
+	return w->lost + w->full;
+}
+
 /* ---- reading the rings ---- */
 
 static void ring_copy(const struct ring *r, uint64_t at, void *to, size_t len)
@@ -192,6 +210,7 @@ static int ring_read(struct procwatch *w, struct ring *r, uint64_t until_ns)
 	struct perf_event_header h;
 	int err = 0;
 
+	w->full += head - tail + MIN(RECORD_MAX, r->meta->data_size / 2) > r->meta->data_size;
 	while (head - tail >= sizeof(h)) {
 		ring_copy(r, tail, &h, sizeof(h));
 		if (h.size < sizeof(h) || h.size > head - tail) {

@@ -54,7 +54,9 @@ int procwatch_fd(const struct procwatch *w, size_t i);
 int procwatch_drain(struct procwatch *w, int (*fn)(const struct proc_event *e, void *arg),
 		    void *arg);
 
-/* Records that the kernel dropped, as far as it has told. */
+/* Records that the kernel dropped, as far as it has told: it does with a later record. */
 uint64_t procwatch_lost(const struct procwatch *w);
+/* Changes when records were dropped, or may have been as a ring was found full. */
+uint64_t procwatch_gaps(const struct procwatch *w);
 
 #endif

@@ -83,7 +83,12 @@ struct unwinder *tracer_unwinder(struct tracer *t)
 
 uint64_t tracer_lost(const struct tracer *t)
 {
-	return t->watch ? procwatch_lost(t->watch) : 0;
+	return t->lost;
+}
+
+uint64_t tracer_repaired(const struct tracer *t)
+{
+	return t->lost_told > t->lost ? t->lost_told - t->lost : 0;
 }
 
 uint64_t tracer_start_ns(const struct tracer *t)

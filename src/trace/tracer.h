@@ -105,8 +105,13 @@ int tracer_drain_raws(struct tracer *t);
  * program and it has ended: *ret_status is then its wait status.
  */
 bool tracer_finish_program(struct tracer *t, int *ret_status);
-/* Process events lost by the kernel: mappings may be missing. */
+/*
+ * Process events that the kernel lost and that nobody can tell any more, as a target has
+ * ended since: mappings may be missing. After any loss the mappings of targets are read again.
+ */
 uint64_t tracer_lost(const struct tracer *t);
+/* Process events that the kernel lost, and that nothing is missing of. */
+uint64_t tracer_repaired(const struct tracer *t);
 /* Monotonic time at which tracer_bind() was called; 0 before. */
 uint64_t tracer_start_ns(const struct tracer *t);
 

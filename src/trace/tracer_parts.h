@@ -38,6 +38,9 @@ struct tracer {
 	size_t n_exits, cap_exits;
 	size_t running; /* processes watched that have not ended */
 	bool bound, finished;
+	uint64_t gaps;	    /* of the process events, that were looked after */
+	uint64_t lost_told; /* process events by then */
+	uint64_t lost;	    /* of these: there was no one to ask what they told */
 	uint64_t ticks, start_ns;
 	unsigned int interrupts;
 	int err; /* first error inside a callback that can't return one */

@@ -119,10 +119,57 @@ static int on_proc_event(const struct proc_event *e, void *arg)
 	}
 }
 
+static int read_again(struct tracer *t, struct process *p)
+{
+	int err = process_read_again(p);
+
+	if (!err && t->bound)
+		err = unwinder_prepare(t->unwinder, p->pid, &p->maps);
+	for (size_t i = 0; i < p->maps.n && !err; i++)
+		err = watch_announce(t, p, &p->maps.v[i]);
+	return err;
+}
+
+/* Reads the targets' mappings again. *ret_gone: of some there are none any more. */
+static int read_all_again(struct tracer *t, bool *ret_gone)
+{
+	int err = 0;
+
+	*ret_gone = false;
+	for (size_t i = 0; i < processes_count(t->processes) && !err; i++) {
+		struct process *p = processes_at(t->processes, i);
+
+		err = p->ended ? 0 : read_again(t, p);
+		*ret_gone |= err == -ESRCH;
+		if (err == -ESRCH)
+			err = 0;
+	}
+	return err;
+}
+
+/* Forks and execs of targets are told by the BPF side too; mappings are to be seen. */
+static int repair_losses(struct tracer *t)
+{
+	uint64_t gaps = procwatch_gaps(t->watch), lost = procwatch_lost(t->watch);
+	bool gone;
+	int err;
+
+	if (gaps == t->gaps)
+		return 0;
+	err = read_all_again(t, &gone);
+	if (gone)
+		t->lost += MAX(lost - t->lost_told, 1ULL);
+	t->lost_told = lost;
+	t->gaps = gaps;
+	return err;
+}
+
 int watch_drain(struct tracer *t)
 {
 	int err = t->watch ? procwatch_drain(t->watch, on_proc_event, t) : 0;
 
+	if (!err && t->watch)
+		err = repair_losses(t);
 	return err ? err : watch_publish_all(t);
 }
 

@@ -352,6 +352,36 @@ def test_dlopen_of_what_nobody_knows(victim, tally, tmp_path):
     t.assert_clean()
 
 
+def overflow_process_events():
+    """Writes more records of executable mappings than the kernel keeps, on every CPU."""
+    for cpu in os.sched_getaffinity(0):
+        code = (f"import mmap, os; os.sched_setaffinity(0, [{cpu}])\n"
+                "for i in range(40000):\n"
+                "    mmap.mmap(-1, 4096, mmap.MAP_PRIVATE, mmap.PROT_EXEC).close()")
+        subprocess.run(["/usr/bin/python3", "-c", code], check=True)
+
+
+def test_dlopen_among_lost_process_events(victim, tally):
+    """The kernel lost what it told of mappings: what is mapped is read again."""
+    v = victim("dlopen-o2", "--lib", victim_path("libleak.so"))
+    t = tally("-p", v.pid, "0.2").started()
+    t.wait_tick(lambda tick: True, "a report before the library is loaded")
+    os.kill(t.proc.pid, signal.SIGSTOP)
+    overflow_process_events()
+    v.say()
+    v.expect("loaded")
+    overflow_process_events()
+    os.kill(t.proc.pid, signal.SIGCONT)
+    t.wait_tick(lambda tick: True, "a report after the library is loaded")
+    v.say()
+    truth = v.expect("ready")
+    t.stop()
+    assert_truth(t.last, truth, only=False)
+    row, = rows_of(t.last, truth["sites"]["lib"])
+    assert row.frames[0]["object"] == str(victim_path("libleak.so"))
+    t.assert_clean()
+
+
 def test_dlopen_twice(victim, tally, tmp_path):
     """A second library, another file with the same names, one report later."""
     second = shutil.copy(victim_path("libleak.so"), tmp_path / "second.so")
