@@ -57,17 +57,15 @@ static struct row *row_new(struct rows *r, uint64_t site, uint64_t proc_key, int
 
 /* ---- totals per site ---- */
 
-static int on_site(const void *key, const void *value, void *arg)
+static int row_of_site(struct rows *r, uint64_t id, const struct site *s)
 {
-	const struct site *s = value;
 	int64_t count = collect_count(s);
-	struct rows *r = arg;
 	struct row *row;
 	int err;
 
 	if (s->kind == ALLOC_KIND_MMAP || count <= 0)
 		return 0;
-	row = row_new(r, *(const uint64_t *)key, s->proc_key, &err);
+	row = row_new(r, id, s->proc_key, &err);
 	if (!row)
 		return err;
 	row->bytes = (uint64_t)MAX(s->bytes, 0) / r->unit;
@@ -77,6 +75,19 @@ static int on_site(const void *key, const void *value, void *arg)
 	row->frees = s->frees;
 	row->age_mean_ns = collect_mean_age(s, r->now_ns);
 	return 0;
+}
+
+static int read_sites(struct rows *r)
+{
+	struct site_list sites = {0};
+	int err = leak_each_site(r->l, collect_site, &sites);
+
+	if (!err)
+		err = tracer_drain(r->l->tracer);
+	for (size_t i = 0; i < sites.n && !err; i++)
+		err = row_of_site(r, sites.v[i].id, &sites.v[i].site);
+	free(sites.v);
+	return err;
 }
 
 /* ---- blocks, for -a and -o ---- */
@@ -122,6 +133,8 @@ static int read_blocks(struct rows *r)
 	struct lives lives;
 	int err = lives_read(&q, &lives);
 
+	if (!err)
+		err = tracer_drain(r->l->tracer);
 	if (!err)
 		err = lives_each_site(&lives, on_lives, r);
 	lives_deinit(&lives);
@@ -274,10 +287,7 @@ int leak_rows_read(struct leak *l, struct row **ret, size_t *ret_n)
 	};
 	int err;
 
-	if (leak_walks_blocks(l))
-		err = read_blocks(&r);
-	else
-		err = leak_each_site(l, on_site, &r);
+	err = leak_walks_blocks(l) ? read_blocks(&r) : read_sites(&r);
 	if (!err)
 		err = read_ranges(&r);
 	if (err) {

@@ -115,6 +115,17 @@ uint64_t collect_mean_age(const struct site *s, uint64_t now_ns)
 	return now_ns > born_ns ? now_ns - born_ns : 0;
 }
 
+int collect_site(const void *key, const void *value, void *arg)
+{
+	struct site_list *l = arg;
+	int err = array_reserve(&l->v, &l->cap, l->n + 1, sizeof(*l->v));
+
+	if (!err)
+		l->v[l->n++] =
+			(struct site_entry){*(const uint64_t *)key, *(const struct site *)value};
+	return err;
+}
+
 int collect_unsent(const void *key, const void *value, void *arg)
 {
 	const struct site *s = value;

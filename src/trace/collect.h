@@ -32,6 +32,20 @@ int64_t collect_count(const struct site *s);
 uint64_t collect_mean_age(const struct site *s, uint64_t now_ns);
 
 /*
+ * For a walk of sites; arg: struct site_list, to which it is added, and whose array is freed
+ * by the caller. Rows are made of such a list once the event ring was read after it: the
+ * stack of a site that came just before is there then. 0 or -ENOMEM.
+ */
+struct site_list {
+	struct site_entry {
+		uint64_t id;
+		struct site site;
+	} * v;
+	size_t n, cap;
+};
+int collect_site(const void *key, const void *value, void *arg);
+
+/*
  * For a walk of sites; arg: uint64_t, to which the outstanding blocks of a site are added whose
  * stack found no room in the event ring so far. 0.
  */

@@ -351,6 +351,8 @@ class Tally:
         """Exit 0, an end object, no loss, nothing on stderr that is not in house shape."""
         assert self.end is not None, self.objects[-3:]
         assert_no_losses(self.last)
+        for tick in self.ticks.values():
+            assert not [r for r in tick.rows if r.obj["stack_status"] == "lost"]
         assert self.status == FINE, (self.status, self.error_text)
         assert_message_shape(self.error_text)
 

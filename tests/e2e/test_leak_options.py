@@ -304,6 +304,14 @@ def test_max_stacks(trace):
     assert sum(r.count for r in t.last.rows) == 80000
 
 
+def test_stacks_are_there_in_each_report(tally, tmp_path):
+    """A report has the stacks of what came while it was made."""
+    t = tally("0.01", "--", victim_path("stacks-o2"), "--no-wait", "--stacks", "2500",
+              "--bits", "40", "--truth", tmp_path / "t").wait()
+    assert sum(r.bytes for r in t.last.rows) == 2500 * 320
+    t.assert_clean()
+
+
 def test_stacks_that_find_the_ring_full(victim, tally):
     """Who reads too late misses stacks: as many blocks as have none are said to have none."""
     v = victim("stacks-o2", "--bits", "60")
