@@ -203,10 +203,11 @@ def bpftrace(libraries):
 
 
 def perf(libraries):
-    """perf record of a stack at each malloc; tracefs is mounted for itself only."""
+    """perf record of a stack at each malloc; where there is no tracefs it gets one of its own."""
     tool = need("perf")
     data = os.path.join(libraries.dir, "perf.data")
     inner = (
+        "[ -e /sys/kernel/tracing/uprobe_events ] || "  # a second one is refused: EBUSY
         "mount -t tracefs nodev /sys/kernel/tracing || exit 1; "
         f"{tool} probe -q -x {libraries.libc} mtbench=malloc || exit 1; "
         f"{tool} record -q -g -o {data} -e 'probe*:mtbench*' -p PID & "
