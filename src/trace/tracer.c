@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -50,8 +49,8 @@ void tracer_free(struct tracer *t)
 	if (!t)
 		return;
 	spawn_deinit(&t->spawn);
-	ring_buffer__free(t->ring);
-	ring_buffer__free(t->raws);
+	ringbuf_close(&t->ring);
+	ringbuf_close(&t->raws);
 	procwatch_free(t->watch);
 	unwinder_free(t->unwinder);
 	processes_free(t->processes);
@@ -182,10 +181,9 @@ int tracer_drain(struct tracer *t)
 {
 	int err = watch_drain(t);
 
-	if (err || !t->ring)
-		return err;
-	err = ring_buffer__consume(t->ring);
-	return t->err ? t->err : err < 0 ? err : tracer_drain_raws(t);
+	if (!err && t->ring.consumer)
+		err = ringbuf_consume(&t->ring, watch_on_record, t);
+	return err ? err : tracer_drain_raws(t);
 }
 
 static int on_events(void *arg, int fd)
@@ -220,13 +218,10 @@ int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_obj
 	t->maps = *maps;
 	t->bound = obj != NULL;
 	t->start_ns = clock_mono_ns();
-	t->ring = ring_buffer__new(maps->events, watch_on_record, t, NULL);
-	if (!t->ring)
-		return -errno;
+	err = rings_open(t);
 	/* From here on an interrupt ends the run with a report. */
-	err = t->cfg.kernel ? 0 : loop_add_signals(t->loop, end_on_signal, t);
-	if (!err)
-		err = raws_open(t);
+	if (!err && !t->cfg.kernel)
+		err = loop_add_signals(t->loop, end_on_signal, t);
 	if (!err && t->cfg.kernel)
 		err = bind_tasks(t);
 	else if (!err && obj)
@@ -240,10 +235,10 @@ int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_obj
 
 static int add_sources(struct tracer *t)
 {
-	int err = t->ring ? loop_add(t->loop, ring_buffer__epoll_fd(t->ring), on_events, t) : 0;
+	int err = t->ring.consumer ? loop_add(t->loop, t->ring.fd, on_events, t) : 0;
 
-	if (!err && t->raws)
-		err = loop_add(t->loop, ring_buffer__epoll_fd(t->raws), on_events, t);
+	if (!err && t->raws.consumer)
+		err = loop_add(t->loop, t->raws.fd, on_events, t);
 	for (size_t i = 0; t->watch && i < procwatch_n_fds(t->watch) && !err; i++)
 		err = loop_add(t->loop, procwatch_fd(t->watch, i), on_watch, t);
 	if (!err && t->cfg.interval_ns)

@@ -9,10 +9,9 @@
 
 #include "trace/loop.h"
 #include "trace/procwatch.h"
+#include "trace/ringbuf.h"
 #include "trace/spawn.h"
 #include "trace/tracer.h"
-
-struct ring_buffer;
 
 struct exit_watch {
 	struct tracer *t;
@@ -29,7 +28,7 @@ struct tracer {
 	struct processes *processes;
 	struct unwinder *unwinder;
 	struct procwatch *watch;
-	struct ring_buffer *ring, *raws; /* raws: NULL where not in use */
+	struct ringbuf ring, raws; /* raws: not open where not in use */
 	struct tracer_maps maps;
 	struct spawn spawn;
 	bool spawn_ended;
@@ -43,7 +42,6 @@ struct tracer {
 	uint64_t lost;	    /* of these: there was no one to ask what they told */
 	uint64_t ticks, start_ns;
 	unsigned int interrupts;
-	int err; /* first error inside a callback that can't return one */
 };
 
 /* Fills t->processes by what the configuration asks for. -errno with *ret_msg set. */
@@ -64,10 +62,10 @@ int watch_drain(struct tracer *t);
  */
 int watch_image(struct tracer *t, const struct event *ev, struct process **ret);
 /* Callback of the BPF event ring. */
-int watch_on_record(void *arg, void *data, size_t len);
+int watch_on_record(void *arg, const void *data, size_t len);
 
-/* The ring of stacks to be finished: 0 or -errno. */
-int raws_open(struct tracer *t);
+/* The rings of events and of stacks to be finished, as t->maps has them: 0 or -errno. */
+int rings_open(struct tracer *t);
 
 /* Waits for the end of a process: 0, -ESRCH if it has ended already, -errno. */
 int end_watch(struct tracer *t, pid_t pid);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Stacks that BPF left to be finished here, for want of a table. */
-#include <bpf/libbpf.h>
+/* The rings; stacks that BPF left to be finished here, for want of a table. */
+#include <bpf/bpf.h>
 #include <errno.h>
 
 #include "trace/finisher.h"
@@ -40,27 +40,31 @@ static int finish(struct tracer *t, const struct raw_event *raw, size_t len)
 	return t->ops.stack(t->arg, &stack, raw->site);
 }
 
-static int on_raw(void *arg, void *data, size_t len)
+static int on_raw(void *arg, const void *data, size_t len)
 {
-	struct tracer *t = arg;
-	int err = len < RAW_EVENT_HEADER ? 0 : finish(t, data, len);
-
-	if (err && !t->err)
-		t->err = err;
-	return 0;
+	return len < RAW_EVENT_HEADER ? 0 : finish(arg, data, len);
 }
 
-int raws_open(struct tracer *t)
+static int ring_open(int fd, struct ringbuf *ret)
 {
-	if (!t->maps.raws)
-		return 0;
-	t->raws = ring_buffer__new(t->maps.raws, on_raw, t, NULL);
-	return t->raws ? 0 : -errno;
+	struct bpf_map_info info = {0};
+	uint32_t len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return -errno;
+	return ringbuf_open(fd, info.max_entries, ret);
+}
+
+_Static_assert(sizeof(struct raw_event) <= RINGBUF_RECORD_MAX, "raw_event");
+
+int rings_open(struct tracer *t)
+{
+	int err = ring_open(t->maps.events, &t->ring);
+
+	return err || !t->maps.raws ? err : ring_open(t->maps.raws, &t->raws);
 }
 
 int tracer_drain_raws(struct tracer *t)
 {
-	int err = t->raws ? ring_buffer__consume(t->raws) : 0;
-
-	return t->err ? t->err : err < 0 ? err : 0;
+	return t->raws.consumer ? ringbuf_consume(&t->raws, on_raw, t) : 0;
 }

@@ -219,19 +219,14 @@ int watch_image(struct tracer *t, const struct event *ev, struct process **ret)
 	return err;
 }
 
-int watch_on_record(void *arg, void *data, size_t len)
+int watch_on_record(void *arg, const void *data, size_t len)
 {
 	const struct event *ev = data;
 	struct tracer *t = arg;
-	int err;
 
 	if (len < sizeof(*ev))
 		return 0;
 	if (ev->type == EVENT_PROC)
-		err = on_new_image(t, ev);
-	else
-		err = t->ops.event ? t->ops.event(t->arg, ev, len) : 0;
-	if (err && !t->err)
-		t->err = err;
-	return 0;
+		return on_new_image(t, ev);
+	return t->ops.event ? t->ops.event(t->arg, ev, len) : 0;
 }

@@ -17,6 +17,7 @@
 #include "outstanding_input.h"
 #include "outstanding.skel.h"
 #include "trace/collect.h"
+#include "trace/ringbuf.h"
 #include "trace/sampling.h"
 #include "trace/slots.h"
 
@@ -29,11 +30,13 @@ struct options {
 	bool no_task_storage, sample_moves;
 };
 
-static int drop(void *ctx, void *data, size_t len)
+static int on_record(void *arg, const void *data, size_t len)
 {
-	(void)data;
-	(void)len;
-	++*(int *)ctx;
+	const struct stack_event *ev = data;
+
+	assert_int_equal(len, STACK_EVENT_HEADER + 2 * sizeof(ev->pcs[0]));
+	assert_int_equal(ev->pcs[1], 0x2222);
+	++*(int *)arg;
 	return 0;
 }
 
@@ -235,25 +238,24 @@ static void test_full_site_table_keeps_amounts(void **state)
 static void test_full_ring_is_retried(void **state)
 {
 	struct outstanding_test_bpf *b = load(&(struct options){.ring = 4096});
-	struct ring_buffer *ring;
+	struct ringbuf ring;
 	int records = 0;
 
 	(void)state;
 	for (uint64_t i = 0; i < 90; i++)
 		add(b, 0x1000 + i * 64, 10, 100 + i % 90);
 	assert_true(stat_of(b, STAT_STACK_RETRY) > 0);
-	ring = ring_buffer__new(bpf_map__fd(b->maps.events), drop, &records, NULL);
-	assert_non_null(ring);
+	assert_int_equal(ringbuf_open(bpf_map__fd(b->maps.events), 4096, &ring), 0);
 	for (int round = 0; round < 3; round++) {
-		ring_buffer__consume(ring);
+		assert_int_equal(ringbuf_consume(&ring, on_record, &records), 0);
 		for (uint64_t i = 0; i < 90; i++)
 			add(b, 0x100000 + (uint64_t)round * 0x10000 + i * 64, 10, 100 + i);
 	}
-	ring_buffer__consume(ring);
+	assert_int_equal(ringbuf_consume(&ring, on_record, &records), 0);
 	for (uint64_t i = 0; i < 90; i++)
 		assert_int_equal(site_of(b, 100 + i).sent, 1);
 	assert_int_equal(records, 90);
-	ring_buffer__free(ring);
+	ringbuf_close(&ring);
 	outstanding_test_bpf__destroy(b);
 }
 
