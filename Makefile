@@ -215,12 +215,12 @@ demo-run: $(BIN) $(BUILD)/demo_leak
 	@echo 'demo: ./$(BIN) leak -- $(BUILD)/demo_leak' >&2
 	$(Q)tools/as_root.sh ./$(BIN) leak -- $(BUILD)/demo_leak
 
-CHECKS := unit compilers bpf e2e static lint
+CHECKS := unit compilers bpf e2e verifier static lint
 check:
 	$(Q)tools/deps.sh check
 	+$(Q)CHECK_MAKE='$(MAKE) --no-print-directory $(JOBS)' tools/check.sh $(BUILD) $(CHECKS)
 
-.PHONY: check-unit check-compilers check-bpf check-e2e check-static check-lint
+.PHONY: check-unit check-compilers check-bpf check-e2e check-verifier check-static check-lint
 check-unit: $(UNIT_BINS)
 	$(Q)$(call run_all,$^)
 
@@ -238,6 +238,12 @@ check-e2e: $(BIN) victims
 	$(Q)why="$$(tools/as_root.sh --why)"; \
 	if [ -n "$$why" ]; then $(call skip,$$why); $(PYTEST) -m needs_nothing; else \
 		tools/as_root.sh $(PYTEST); fi
+
+# What the verifier looks at, against the figures of this machine's kernel.
+check-verifier: $(BIN) guest
+	$(Q)why="$$(tools/as_root.sh --why)"; \
+	if [ -n "$$why" ]; then $(call skip,$$why); else \
+		tools/vm/check --suites verifier host; fi
 
 # Both compilers take the code; the other one's warnings are errors too.
 check-compilers:
