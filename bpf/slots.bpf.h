@@ -15,6 +15,15 @@
  * together. A free on another CPU follows upon the return of its allocation, that is after
  * put; programs of kernels before v6.18 have no ordered loads and stores, so that on
  * machines that reorder stores (aarch64) publishing is an exchange.
+ *
+ * A site's slot is claimed by compare-and-exchange too and becomes nobody's only when user
+ * space drops it, its process having ended. In this moment another site can come into both
+ * tables: one thread saw the slot taken and puts the site into the hash table; a second one,
+ * which had looked there before, sees the slot free and claims it. No order of accesses
+ * helps, as each of them may be interrupted between look and change. It does no harm: each
+ * change of the site is made to one of its two elements, and its totals are the sum of both,
+ * of which one alone may be negative. Readers add them up (slots_each_site() of
+ * src/trace/slots.h).
  */
 #ifndef SLOTS_BPF_H
 #define SLOTS_BPF_H

@@ -5,8 +5,8 @@
  *
  * A key has one slot. Where that is taken by another key it spills into the hash table; a
  * slot knows how many of its blocks did, so that a look-up that ends at a slot with none
- * need not go on. Nothing is ever moved: a key is in one of the two tables as long as it is
- * in any.
+ * need not go on. Nothing is ever moved: a block is in one of the two tables as long as it is
+ * in any. A site may be in both (bpf/slots.bpf.h); what counts is the sum.
  */
 #ifndef SLOTS_ABI_H
 #define SLOTS_ABI_H

@@ -62,9 +62,8 @@ int leak_each_site(const struct leak *l, int (*fn)(const void *key, const void *
 	struct collect_map hash = {bpf_map__fd(l->bpf->maps.sites), sizeof(uint64_t),
 				   sizeof(struct site)};
 	_cleanup_(slots_deinit) struct slots slots = site_slots(l);
-	int err = slots_each_site(&slots, fn, arg);
 
-	return err ? err : collect_each(&hash, fn, arg);
+	return slots_each_site(&slots, &hash, fn, arg);
 }
 
 static int by_slot(const void *a, const void *b, void *arg)
@@ -98,7 +97,8 @@ int leak_drop_sites(const struct leak *l, const uint64_t *ids, size_t n)
 	int hash = bpf_map__fd(l->bpf->maps.sites), err = 0;
 
 	for (size_t i = 0; i < n && !err; i++) {
-		if (bpf_map_delete_elem(hash, &ids[i]) && slots.n)
+		bpf_map_delete_elem(hash, &ids[i]); /* if it is there */
+		if (slots.n)
 			err = slots_drop_site(&slots, ids[i]);
 	}
 	return err;

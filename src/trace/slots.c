@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "trace/slots.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -80,20 +81,79 @@ int slots_each_block(struct slots *s, int (*fn)(const void *key, const void *val
 	return err;
 }
 
-int slots_each_site(struct slots *s, int (*fn)(const void *key, const void *value, void *arg),
-		    void *arg)
+struct site_walk {
+	struct slots *slots;
+	int (*fn)(const void *key, const void *value, void *arg);
+	void *arg;
+	struct site_slot *twins; /* what the hash table has of sites that a slot has too */
+	size_t n, cap;
+};
+
+/* Not through the window: these are few, and anywhere. */
+static bool has_slot(const struct slots *s, uint64_t id)
+{
+	uint32_t i = site_slot_of(id, s->n);
+	struct site_slot slot;
+
+	return s->n && !bpf_map_lookup_elem(s->fd, &i, &slot) && slot.id == id &&
+	       slot.site.proc_key;
+}
+
+static int on_hash_site(const void *key, const void *value, void *arg)
+{
+	const uint64_t *id = key;
+	struct site_walk *w = arg;
+	int err;
+
+	if (!has_slot(w->slots, *id))
+		return w->fn(key, value, w->arg);
+	err = array_reserve(&w->twins, &w->cap, w->n + 1, sizeof(*w->twins));
+	if (!err)
+		w->twins[w->n++] = (struct site_slot){*id, *(const struct site *)value};
+	return err;
+}
+
+static void add_twin(const struct site_walk *w, uint64_t id, struct site *site)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		const struct site *twin = &w->twins[i].site;
+
+		if (w->twins[i].id != id)
+			continue;
+		site->bytes += twin->bytes;
+		site->extra += twin->extra;
+		site->allocs += twin->allocs;
+		site->frees += twin->frees;
+		site->born_sum += twin->born_sum;
+	}
+}
+
+static int each_slot_site(const struct site_walk *w)
 {
 	struct site_slot *slot;
 	struct site site;
 	int err = 0;
 
-	for (uint32_t i = 0; i < s->n && !err; i++) {
-		err = slot_at(s, i, &slot);
+	for (uint32_t i = 0; i < w->slots->n && !err; i++) {
+		err = slot_at(w->slots, i, &slot);
 		if (err || !__atomic_load_n(&slot->site.proc_key, __ATOMIC_ACQUIRE))
 			continue; /* nobody's, or being made */
 		site = slot->site;
-		err = fn(&slot->id, &site, arg);
+		add_twin(w, slot->id, &site);
+		err = w->fn(&slot->id, &site, w->arg);
 	}
+	return err;
+}
+
+int slots_each_site(struct slots *s, const struct collect_map *hash,
+		    int (*fn)(const void *key, const void *value, void *arg), void *arg)
+{
+	struct site_walk w = {.slots = s, .fn = fn, .arg = arg};
+	int err = collect_each(hash, on_hash_site, &w);
+
+	if (!err)
+		err = each_slot_site(&w);
+	free(w.twins);
 	return err;
 }
 

@@ -8,6 +8,7 @@
 
 #include "lib/lib.h"
 #include "slots_abi.h"
+#include "trace/collect.h"
 
 struct slots {
 	int fd;		/* of the array, which is borrowed */
@@ -18,14 +19,18 @@ struct slots {
 };
 
 /*
- * Walk the blocks (struct block_key, struct block_value) or sites (id, struct site). What
- * changes meanwhile may be seen or not. A non-zero result of fn ends the walk. 0, what fn
- * returned, or what mmap() says (-errno).
+ * Walks the blocks (struct block_key, struct block_value). What changes meanwhile may be seen
+ * or not. A non-zero result of fn ends the walk. 0, what fn returned, or what mmap() says
+ * (-errno).
  */
 int slots_each_block(struct slots *s, int (*fn)(const void *key, const void *value, void *arg),
 		     void *arg);
-int slots_each_site(struct slots *s, int (*fn)(const void *key, const void *value, void *arg),
-		    void *arg);
+/*
+ * The same for the sites (id, struct site) of slots, which may be none, and hash table: one
+ * that is in both is told once, with the sums of both (bpf/slots.bpf.h: how that happens).
+ */
+int slots_each_site(struct slots *s, const struct collect_map *hash,
+		    int (*fn)(const void *key, const void *value, void *arg), void *arg);
 
 /* Takes out what is in its slot, if it is. 0 or what mmap() says. */
 int slots_drop_block(struct slots *s, const struct block_key *key);
