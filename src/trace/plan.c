@@ -265,16 +265,39 @@ static int plan_site(const struct planning *p, const struct alloc_site *s)
 	return list_add(&p->plan->list[ends], off, alloc_spec_pack(&spec));
 }
 
+static bool releases(const struct alloc_site *s)
+{
+	switch (s->spec.op) {
+	case ALLOC_OP_FREE:
+	case ALLOC_OP_REALLOC:
+	case ALLOC_OP_MUNMAP:
+	case ALLOC_OP_MREMAP:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int plan_sites(const struct planning *p, bool releasing)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < p->found->n && !err; i++)
+		if (releases(&p->found->sites[i]) == releasing)
+			err = plan_site(p, &p->found->sites[i]);
+	return err;
+}
+
 int plan_make(const struct object *o, const struct alloc_found *found, uint64_t emulated,
 	      const struct plan_notes *notes, struct plan *ret)
 {
 	struct plan plan = {0};
 	struct extents extents = {0};
 	struct planning p = {o, &extents, found, emulated, notes, &plan};
-	int err = 0;
+	int err = plan_sites(&p, true);
 
-	for (size_t i = 0; i < found->n && !err; i++)
-		err = plan_site(&p, &found->sites[i]);
+	if (!err)
+		err = plan_sites(&p, false);
 	free(extents.v);
 	if (err) {
 		plan_deinit(&plan);

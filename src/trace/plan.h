@@ -3,6 +3,9 @@
  * plan.h - where the probes of one object go: lists of (file offset, cookie), by which
  * ends of a call are probed. `ret` instructions have no cookie (0): what returns was noted
  * at its entry.
+ *
+ * Probes go live one after the other, in the order of a list. What releases memory comes
+ * before what only allocates: a block whose release is not seen would stay outstanding.
  */
 #ifndef MEMTALLY_PLAN_H
 #define MEMTALLY_PLAN_H

@@ -101,8 +101,8 @@ static int attach_calls(const struct probes *p, struct attached *a, const struct
 }
 
 /*
- * Frees before what allocates: a free that is not seen yet would leave its block outstanding.
- * Ends of calls before their beginnings likewise.
+ * What releases before what allocates, as in the lists themselves (trace/plan.h). Ends of
+ * calls before their beginnings: what has begun would wait for its end for ever.
  */
 int probes_links_open(const struct probes *p, struct attached *a, const struct plan *plan)
 {

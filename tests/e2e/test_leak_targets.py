@@ -514,6 +514,22 @@ def test_cgroup_process_started_inside(victim, tally, cgroup):
     assert_truth(t.last, truth, pid=v.pid)
 
 
+@pytest.mark.parametrize("without", ["", "uprobe-session", "uprobe-session,uprobe-multi"])
+def test_no_free_is_missed_at_the_start(victim, tally, cgroup, without):
+    """Probes go live one by one while the target runs: what releases memory comes first."""
+    v = victim("restless-o2", "--idle", "30", preexec_fn=lambda: put_into(cgroup, os.getpid()))
+    v.say()
+    v.expect("running")
+    for _ in range(5):
+        t = tally("--cgroup", cgroup, "0.05", env={**os.environ, "MEMTALLY_WITHOUT": without})
+        t.wait_tick(lambda tick: len(t.ticks) == 3, "a third report")
+        t.stop()
+        # Nothing stays but what lies in the victim's 64 places for each of two threads.
+        assert sum(r.count for r in t.last.rows) <= 2 * 64, t.last.rows
+        losses = losses_of(t.last)
+        assert not losses["frees_missed"] and not losses["calls_broken"], losses
+
+
 def test_all(victim, tally):
     """Every process, also with a C library of its own and also those that start later."""
     before = [victim("eleven-o2"), victim("eleven-static"), victim("cpp-o2")]

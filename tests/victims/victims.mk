@@ -8,7 +8,7 @@ VICTIM_DIR := $(BUILD)/victims
 VICTIM_SRC := tests/victims
 
 VICTIM_NAMES := eleven threads overflow stacks young sorter fork exec spawn dlopen \
-	jemalloc_api realloc ranges nested churn failing custom steady kernel_objects
+	jemalloc_api realloc ranges nested churn failing custom steady restless kernel_objects
 VICTIM_VARIANTS := o0 o2fp o2
 
 VICTIM_CFLAGS := -std=gnu11 $(WARN) -D_GNU_SOURCE -g -Wl,--build-id
