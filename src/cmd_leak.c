@@ -168,8 +168,10 @@ static int open_rooms(struct leak *l, char **ret_msg)
 	l->allocators = allocators_new(l->custom, l->n_custom);
 	if (!l->allocators)
 		return -ENOMEM;
-	l->probes = probes_new(
-		&(struct probes_config){l->allocators, leak_wants_every(l->o), c->follow});
+	l->probes = probes_new(&(struct probes_config){.allocators = l->allocators,
+						       .every_process = leak_wants_every(l->o),
+						       .follow = c->follow,
+						       .filters = leak_filters(l->o)});
 	l->stacks = stacks_new();
 	l->sym = symbolizer_new(tracer_objects(l->tracer),
 				&(struct symbolizer_opts){.no_lines = c->no_lines});

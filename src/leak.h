@@ -57,6 +57,8 @@ struct leak {
 
 /* Are the targets not a known set of processes (--all, --cgroup)? */
 bool leak_wants_every(const struct leak_opts *o);
+/* Are calls left out by size or sampling? */
+bool leak_filters(const struct leak_opts *o);
 /* What the kernel must have; what --follow needs; that specs name something. They say it. */
 int leak_check_kernel(void);
 int leak_check_follow(const struct leak *l);

@@ -45,6 +45,11 @@ bool leak_wants_every(const struct leak_opts *o)
 	return o->common.all || o->common.cgroup;
 }
 
+bool leak_filters(const struct leak_opts *o)
+{
+	return o->min_size || o->max_size || o->sample_bytes || o->max_overhead > 0;
+}
+
 static uint64_t max_stacks(const struct leak_opts *o)
 {
 	return o->max_stacks ? o->max_stacks : DEFAULT_STACKS;

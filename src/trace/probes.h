@@ -17,6 +17,7 @@ struct probes_config {
 	struct allocators *allocators; /* borrowed */
 	bool every_process;	       /* one link for all processes; the BPF side filters */
 	bool follow;		       /* children must have the probes from their first moment */
+	bool filters;		       /* calls are left out by size or sampling */
 };
 
 /*

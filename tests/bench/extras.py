@@ -64,10 +64,8 @@ def attach(libraries, repeats):
 
 
 def walk_program_ns(load, options, command):
-    """Mean run time of memtally's return program over a batch; a session link would have one
-    program for entries and returns."""
+    """Mean run time of memtally's return program over a batch."""
     m = Memtally("walk", options)
-    m.without = "uprobe-session"
     m.start(load)
     load.run(command)
     runs0, ns0 = m.runs().get("leak_return", (0, 0))

@@ -81,7 +81,6 @@ class Memtally:
     def __init__(self, name, options=(), interval=()):
         self.name, self.options, self.interval = name, list(options), list(interval)
         self.detach_s = []
-        self.without = ""  # features of the kernel that it shall not use
 
     def start(self, load):
         self.ticks = []  # (time, CPU ns so far) at the end of each report
@@ -91,7 +90,6 @@ class Memtally:
         self.process = subprocess.Popen(
             [MEMTALLY, "leak", "--json", *self.options, "-p", str(load.pid), *self.interval],
             stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "MEMTALLY_WITHOUT": self.without},
         )
         line = self.process.stdout.readline()
         self.ready_s = time.monotonic() - self.started

@@ -619,20 +619,21 @@ V5_10 = ("task-storage,callbacks,exchange,uprobe-cookie,uprobe-multi,uprobe-mult
 V5_14 = "uprobe-cookie,uprobe-multi,uprobe-multi-pid,uprobe-session,find-vma"
 
 
+@pytest.mark.parametrize("options", [[], ["-z", "1"]], ids=["all", "filtered"])
 @pytest.mark.parametrize("without", ["", "uprobe-session", "uprobe-multi", "uprobe-multi-pid", "task-storage",
                                      "uprobe-multi,task-storage", "uprobe-cookie", "callbacks",
                                      "exchange", V5_14, V5_10])
-def test_without_feature(victim, tally, without):
+def test_without_feature(victim, tally, without, options):
     """Threads and nested calls, as a kernel without these features would be traced."""
     v = victim("threads-o2")
     env = {**os.environ, "MEMTALLY_WITHOUT": without}
-    t = tally("-p", v.pid, env=env).started()
+    t = tally("-p", v.pid, *options, env=env).started()
     truth = v.run()
     t.stop()
     assert_truth(t.last, truth)
     has = json.loads(memtally("--json", command="features", env=env).stdout)
     multi = has["uprobe-cookie"] and has["uprobe-multi"] and has["uprobe-multi-pid"]
-    session = multi and has["uprobe-session"]
+    session = multi and has["uprobe-session"] and options  # pays where returns are skipped
     assert t.start["method"] == ("uprobe-session" if session else
                                  "uprobe-multi" if multi else "uprobe-perf")
     t.assert_clean()
