@@ -72,11 +72,35 @@ static __always_inline __u32 page_kind(__u64 page)
 	return t >= 0xf0000000 && t < 0xff000000 ? t >> 24 : 0;
 }
 
+/*
+ * What tells the page of a slab: since v6.12 its type (4ffca5a96678 "mm: support only one
+ * page_type per page"), before v6.10 a flag (46df8e73a4a3 "mm: free up PG_slab"). Between the
+ * two nothing is judged.
+ */
 #define KNOWS_TYPES bpf_core_enum_value_exists(enum pagetype, PGTY_slab)
+#define KNOWS_FLAG  bpf_core_enum_value_exists(enum pageflags, PG_slab)
 
 static __always_inline int page_is(__u64 page, __u32 kind)
 {
 	return page_kind(page) == kind;
+}
+
+/* The flags are the first word of struct page, whatever their type. */
+static __always_inline int page_flag(__u64 page, __u32 bit)
+{
+	return read_u64(page) >> (bit & 63) & 1;
+}
+
+static __always_inline int page_is_slab(__u64 page)
+{
+	return KNOWS_TYPES ? page_is(page, bpf_core_enum_value(enum pagetype, PGTY_slab))
+			   : page_flag(page, bpf_core_enum_value(enum pageflags, PG_slab));
+}
+
+/* Where pages have no types one that is free has no references. */
+static __always_inline int page_in_buddy(__u64 page)
+{
+	return KNOWS_TYPES && page_is(page, bpf_core_enum_value(enum pagetype, PGTY_buddy));
 }
 
 static __always_inline int page_is_large_kmalloc(__u64 page)
@@ -85,29 +109,23 @@ static __always_inline int page_is_large_kmalloc(__u64 page)
 	       page_is(page, bpf_core_enum_value(enum pagetype, PGTY_large_kmalloc));
 }
 
-static __always_inline int page_on_lru(__u64 page)
-{
-	/* The flags are the first word of struct page, whatever their type. */
-	return read_u64(page) >> bpf_core_enum_value(enum pageflags, PG_lru) & 1;
-}
-
 /* Slab and large kmalloc pages have no references: the type decides first. */
 static __always_inline __u32 judge_page(__u64 page)
 {
 	struct page *p = (void *)page;
 
-	if (!KNOWS_TYPES)
+	if (!KNOWS_TYPES && !KNOWS_FLAG)
 		return KMEM_UNKNOWN;
-	if (page_is(page, bpf_core_enum_value(enum pagetype, PGTY_buddy)))
+	if (page_in_buddy(page))
 		return KMEM_FREE;
-	if (page_is(page, bpf_core_enum_value(enum pagetype, PGTY_slab)) ||
-	    page_is_large_kmalloc(page))
+	if (page_is_slab(page) || page_is_large_kmalloc(page))
 		return KMEM_OTHER_KIND;
 	if (page_kind(page))
 		return KMEM_LIVE;
 	if (BPF_CORE_READ(p, _refcount.counter) == 0)
 		return KMEM_FREE;
-	return page_on_lru(page) ? KMEM_OTHER_KIND : KMEM_LIVE;
+	return page_flag(page, bpf_core_enum_value(enum pageflags, PG_lru)) ? KMEM_OTHER_KIND
+									    : KMEM_LIVE;
 }
 
 /* ---- lists of free objects ---- */
@@ -270,12 +288,12 @@ static __always_inline __u32 judge_object(__u64 address)
 	struct object o = {.address = address, .page = page_of(address)};
 	struct slab *slab = (void *)o.page;
 
-	if (!o.page || !KNOWS_TYPES)
+	if (!o.page || (!KNOWS_TYPES && !KNOWS_FLAG))
 		return KMEM_UNKNOWN;
-	if (page_is_large_kmalloc(o.page) || is_unmarked_large(address, o.page))
-		return KMEM_LIVE;
-	if (!page_is(o.page, bpf_core_enum_value(enum pagetype, PGTY_slab)))
-		return KMEM_NOT_SLAB;
+	if (!page_is_slab(o.page))
+		return page_is_large_kmalloc(o.page) || is_unmarked_large(address, o.page)
+			       ? KMEM_LIVE
+			       : KMEM_NOT_SLAB;
 	object_init(&o);
 	look_in_freelist(&o, (__u64)BPF_CORE_READ(slab, freelist));
 	if (!o.found && o.sheaves)
