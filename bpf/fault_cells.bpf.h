@@ -353,7 +353,7 @@ static __always_inline void fault_bad(const struct signal_record *ctx, struct fa
 	if (p)
 		__sync_fetch_and_add(&p->bad, 1);
 	__builtin_memset(e, 0, sizeof(*e));
-	fault_regs_entry(&s->regs);
+	task_regs(&s->regs);
 	e->ip = s->regs.pc;
 	e->signal = ctx->sig;
 	e->code = ctx->code;

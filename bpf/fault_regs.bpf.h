@@ -4,6 +4,7 @@
 #define FAULT_REGS_BPF_H
 
 #include "fault_state.bpf.h"
+#include "task_regs.bpf.h"
 
 /* struct bpf_perf_event_data: the registers, then sample_period and addr. */
 #if defined(__TARGET_ARCH_x86)
@@ -19,22 +20,6 @@ static __always_inline __u64 fault_address(void *ctx)
 	return *(volatile __u64 *)(ctx + FAULT_REGS_SIZE + 8);
 }
 
-/* regs: kernel memory that holds the user registers as the task entered the kernel. */
-static __always_inline void fault_regs_entry(struct walk_regs *ret)
-{
-	struct pt_regs *regs = compat_task_regs(cfg.task_storage);
-
-	ret->pc = PT_REGS_IP_CORE(regs);
-	ret->sp = PT_REGS_SP_CORE(regs);
-	ret->fp = PT_REGS_FP_CORE(regs);
-#if defined(__TARGET_ARCH_x86)
-	ret->aux = BPF_CORE_READ(regs, bx);
-	ret->r10 = BPF_CORE_READ(regs, r10);
-#else
-	ret->aux = PT_REGS_RET_CORE(regs);
-#endif
-}
-
 /*
  * The user registers at the fault. In a system call (read() into an untouched buffer) those
  * of the entry into the kernel.
@@ -43,14 +28,14 @@ static __always_inline void fault_regs(struct pt_regs *ctx, struct walk_regs *re
 {
 #if defined(__TARGET_ARCH_x86)
 	if (!(*(volatile __u64 *)((void *)ctx + FAULT_REGS_CS) & 3)) {
-		fault_regs_entry(ret);
+		task_regs(ret);
 		return;
 	}
 	ret->aux = CTX_LOAD(ctx->bx);
 	ret->r10 = CTX_LOAD(ctx->r10);
 #else
 	if (CTX_LOAD(((struct user_pt_regs *)ctx)->pstate) & 0xf) {
-		fault_regs_entry(ret);
+		task_regs(ret);
 		return;
 	}
 	ret->aux = CTX_LOAD(PT_REGS_RET(ctx));

@@ -9,9 +9,13 @@
  * that is 991 lost frees instead of 34,328. They also cost a third, which is what most
  * events cost: at the default one in 16 gets beyond sampled().
  */
+/* No look-up under mmap_lock here: allocations happen with it held. */
+#define UNWIND_NO_FIND_VMA
+#define WALK_WINDOW 1024 /* of user stack read at once, into the CPU's scratch */
 #include "kmem_record.bpf.h"
 #include "kmem_bulk.bpf.h"
 #include "kmem_judge.bpf.h"
+#include "procs.bpf.h"
 
 /*
  * An event's program and the second one (kmem_record.bpf.h), which is loaded where each
@@ -166,3 +170,11 @@ static __always_inline int on_kmem_percpu_free(void *ctx, const __u64 *args, int
 
 KMEM_PROGRAMS(kmem_percpu_alloc, percpu_alloc_percpu)
 KMEM_PROGRAMS(kmem_percpu_free, percpu_free_percpu)
+
+/* ---- processes, for their stacks ---- */
+
+SEC("?raw_tp/sched_process_exec")
+int kmem_exec(void *ctx)
+{
+	return procs_exec();
+}

@@ -23,7 +23,9 @@ struct {
 
 struct kmem_alloc {
 	__u64 address, size, call_site, gfp, cache;
+	__u64 user; /* stack of the process; 0: none */
 	__u32 kind, order;
+	__u32 level; /* whose scratch it is recorded in */
 };
 
 /*

@@ -15,6 +15,7 @@
 #define KMEM_RECORD_BPF_H
 
 #include "kmem_filter.bpf.h"
+#include "kmem_user.bpf.h"
 #include "kstack.bpf.h"
 #include "outstanding.bpf.h"
 
@@ -72,6 +73,7 @@ static __always_inline void origin_put(const struct kmem_alloc *a, __u64 site)
 		.gfp = a->gfp,
 		.size = a->size,
 		.order = a->order,
+		.user = a->user,
 	};
 
 	if (bpf_map_lookup_elem(&sites, &site))
@@ -103,6 +105,18 @@ static __always_inline int is_recorded(const struct block_key *key, __u64 size)
 	return b && b->size == size && bpf_ktime_get_ns() - b->born_ns < DUPLICATE_NS;
 }
 
+/* The user stack of a new site; one that found no room is sent when the site is met again. */
+static __always_inline void record_user(const struct kmem_alloc *a, __u64 site)
+{
+	struct site *s;
+
+	if (!kmem_user_send(a->level))
+		return;
+	s = site_find(site);
+	if (s)
+		s->sent = 0;
+}
+
 /* A stack that is new, or whose record found no room yet, is walked once more for it. */
 static __always_inline void record_new_site(void *ctx, const struct kmem_alloc *a, struct kstack *k,
 					    const struct block_key *key)
@@ -112,15 +126,21 @@ static __always_inline void record_new_site(void *ctx, const struct kmem_alloc *
 	k->ev.kind = a->kind;
 	origin_put(a, k->ev.site);
 	outstanding_add(key, (struct block_value){.size = a->size}, &k->ev);
+	if (a->user)
+		record_user(a, k->ev.site);
 }
 
-static __always_inline void record(void *ctx, const struct kmem_alloc *a, struct kstack *k,
+static __always_inline void record(void *ctx, struct kmem_alloc *a, struct kstack *k,
 				   const struct block_key *key)
 {
 	struct site *s;
 
 	k->ev.site = hash_mix(kstack_take(ctx, k, a->call_site, a->gfp << 8 | a->order),
 			      alloc_identity(a));
+	if (kmem_cfg.user_stack && kstack_of_task(k)) {
+		a->user = kmem_user_take(a->level);
+		k->ev.site = hash_mix(k->ev.site, a->user);
+	}
 	s = bpf_map_lookup_elem(&sites, &k->ev.site);
 	if (s && s->sent)
 		outstanding_put(key, (struct block_value){.size = a->size}, k->ev.site, s);
@@ -139,7 +159,7 @@ static __always_inline __u32 level_take(struct kmem_scratch *sc)
 	return i;
 }
 
-static __always_inline void record_at_level(void *ctx, const struct kmem_alloc *a,
+static __always_inline void record_at_level(void *ctx, struct kmem_alloc *a,
 					    const struct block_key *key, struct kmem_scratch *sc)
 {
 	__u32 level = level_take(sc);
@@ -148,6 +168,7 @@ static __always_inline void record_at_level(void *ctx, const struct kmem_alloc *
 		count(STAT_THREADS_FULL);
 		return;
 	}
+	a->level = level;
 	record(ctx, a, &sc->levels[level], key);
 	__sync_fetch_and_and(&sc->taken, ~(1ULL << level));
 }

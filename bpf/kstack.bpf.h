@@ -119,7 +119,7 @@ static __always_inline __u64 kstack_walk(void *ctx, struct kstack *k)
 	}
 	count(STAT_WALKS);
 	if (!n)
-		count(STAT_WALK_STATUS + WALK_FAULT);
+		count(STAT_KSTACKS_LOST);
 	s->status = n == 0 ? WALK_FAULT : n < ABI_MAX_FRAMES ? WALK_COMPLETE : WALK_DEPTH;
 	s->flags = 0;
 	s->n = n;
@@ -130,6 +130,12 @@ static __always_inline __u64 kstack_walk(void *ctx, struct kstack *k)
 
 /* ---- recognising ---- */
 
+/* Whether the program runs on the task's own stack: in no interrupt, for the task itself. */
+static __always_inline int kstack_of_task(const struct kstack *k)
+{
+	return k->below < KSTACK_BYTES;
+}
+
 /* Reads the top of the stack; which stacks may lie below it. NULL: none that we know. */
 static __always_inline struct kstack_bucket *kstack_bucket(struct kstack *k, __u64 hint)
 {
@@ -138,7 +144,7 @@ static __always_inline struct kstack_bucket *kstack_bucket(struct kstack *k, __u
 	__u32 slot;
 
 	k->below = top - k->here;
-	if (k->below >= KSTACK_BYTES ||
+	if (!kstack_of_task(k) ||
 	    bpf_probe_read_kernel(k->words, KSTACK_TOP * 8, (void *)top))
 		return NULL;
 	k->key = hash_mix(hash_mix(k->call_site, hint), k->words[KSTACK_ORIG_AX]);

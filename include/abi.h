@@ -74,6 +74,7 @@ enum stat_id {
 	STAT_FREES_MISSED, /* address handed out again while outstanding; repaired */
 	STAT_RESULT_FAULT, /* result pointer not readable */
 	STAT_PROCS_FULL,   /* no room for a process */
+	STAT_KSTACKS_LOST, /* kernel stacks that could not be walked */
 	STAT_PROBE_NAME,   /* a hit whose probe could not be told: call not recorded */
 	STAT_COUNT,
 };

@@ -41,7 +41,7 @@ struct kmem_cfg {
 	__u32 by_process; /* processes get sites of their own */
 	__u32 n_caches;	  /* of caches[] that are asked for; 0: any */
 	__u32 twice;	  /* each event has two programs */
-	__u32 pad;
+	__u32 user_stack; /* sites have the stack of the process too */
 	struct kmem_cache_filter caches[KMEM_FILTERS];
 };
 
@@ -59,6 +59,7 @@ struct kmem_origin {
 	__u64 gfp;
 	__u64 cgroup; /* id of the allocating task's cgroup */
 	__u64 size;   /* bytes of the first block */
+	__u64 user;   /* site of the user stack; 0: none */
 	__u32 tgid;   /* as memtally sees it */
 	__u32 order;  /* of pages */
 	__u32 self;   /* memtally was running; interrupts may have borrowed it */
@@ -105,6 +106,6 @@ struct kmem_judge {
 _Static_assert(sizeof(struct kmem_judged) == 24, "kmem_judged");
 _Static_assert(sizeof(struct kmem_cfg) == 48 + 48 * KMEM_FILTERS, "kmem_cfg");
 _Static_assert(sizeof(struct kmem_cache_info) == 40, "kmem_cache_info");
-_Static_assert(sizeof(struct kmem_origin) == 72, "kmem_origin");
+_Static_assert(sizeof(struct kmem_origin) == 80, "kmem_origin");
 
 #endif

@@ -62,7 +62,7 @@ static int report_traced(struct kmem *k)
 	if (!err)
 		err = print_rows(k, rows, n);
 	rows_free(rows, n);
-	return err;
+	return err ? err : kmem_purge(k);
 }
 
 static int on_tick(void *arg, bool last)
@@ -92,12 +92,23 @@ static int on_event(void *arg, const struct event *ev, size_t len)
 		       : stacks_add(k->stacks, (const struct stack_event *)ev);
 }
 
+static int on_process(void *arg, struct process *p)
+{
+	struct kmem *k = arg;
+
+	if (!p->ended)
+		return 0;
+	symbolizer_forget(k->sym, p->pid);
+	k->purge_wanted = true;
+	return k->start_ns ? kmem_purge(k) : 0;
+}
+
 /* ---- the run ---- */
 
 static int bind(struct kmem *k)
 {
 	struct tracer_maps maps = kmem_tracer_maps(k);
-	int err = tracer_bind(k->tracer, &maps, NULL);
+	int err = tracer_bind(k->tracer, &maps, kmem_user_object(k));
 
 	if (err == -ESRCH)
 		log_error("no such process");
@@ -160,15 +171,17 @@ static int open_rooms(struct kmem *k, char **ret_msg)
 	static const char *const from[] = {NULL, "in cache", "at call site", NULL};
 	const struct common_opts *c = &k->o->common;
 	struct tracer_config config = cmd_tracer_config(c);
-	struct tracer_ops ops = {.event = on_event, .tick = on_tick};
+	struct tracer_ops ops = {.event = on_event, .tick = on_tick, .process = on_process};
 	int err;
 
-	config.kernel = true;
+	config.kernel = !k->o->user_stack;
+	config.all = kmem_follows_all(k->o);
 	err = tracer_new(&config, &ops, k, &k->tracer, ret_msg);
 	if (err)
 		return err;
 	k->stacks = stacks_new();
-	k->sym = symbolizer_new(tracer_objects(k->tracer), NULL);
+	k->sym = symbolizer_new(tracer_objects(k->tracer),
+				&(struct symbolizer_opts){.no_lines = c->no_lines});
 	k->rank = rank_new(ids[c->by], keys[c->sort], clock_mono_ns());
 	if (!k->stacks || !k->sym || !k->rank)
 		return -ENOMEM;
@@ -230,12 +243,13 @@ static int run_traced(struct kmem *k)
 	int err = k->o->suspect ? find_suspects(k) : 0;
 
 	if (!err)
+		err = tracer_scan(k->tracer);
+	if (!err)
 		err = kmem_load(k);
-	if (err)
-		return err;
-
 	if (!err)
 		err = bind(k);
+	if (err)
+		return err;
 	slab_counters_deinit(&k->slab_start);
 	slabinfo_read(&k->slab_start); /* loading made objects of its own */
 	if (!err)

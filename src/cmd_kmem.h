@@ -14,6 +14,7 @@ struct kmem_opts {
 	bool full, watch, account, suspect;
 	char *cache, *site;
 	bool show_allocs;
+	bool user_stack;
 	uint64_t older_ns;	     /* 0: every block */
 	uint64_t min_size, max_size; /* bytes, inclusive; max 0: no limit */
 	uint64_t sample;	     /* one address of this many; a power of two */

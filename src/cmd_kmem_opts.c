@@ -39,6 +39,8 @@ static const struct opt alloc_rows[] = {
 		"Only this slab cache, as /proc/slabinfo or an alias of it names it"),
 	OPT_ROW("site", 0, OPT_STRING, FIELD(site), "FUNC[+OFF]",
 		"Only allocations made by this kernel function; pages and vmalloc: or below it"),
+	OPT_ROW("user-stack", 0, OPT_FLAG, FIELD(user_stack), NULL,
+		"Tell stacks apart by the process and its functions that lead to the kernel, too"),
 	OPTS_BLOCKS(struct kmem_opts),
 	OPT_ROW("sample", 's', OPT_U64, FIELD(sample), "N",
 		"Without --full: follow one address in N (a power of two) and scale the numbers up",
@@ -68,8 +70,8 @@ static const struct opt_group order_group = {"Order", order_rows, ARRAY_SIZE(ord
 static const struct opt_group limit_group = {"Limits", limit_rows, ARRAY_SIZE(limit_rows), 0};
 
 static const struct opt_group *const kmem_groups[] = {
-	&gear_group,  &target_group, &alloc_group, &opts_report,
-	&order_group, &limit_group,  &opts_run,	   NULL,
+	&gear_group,  &target_group, &alloc_group, &opts_report, &order_group,
+	&opts_stacks, &limit_group,  &opts_run,	   NULL,
 };
 
 static int kmem_check(const void *cfg, char **ret_msg)
@@ -93,6 +95,9 @@ static int kmem_check(const void *cfg, char **ret_msg)
 	if (o->show_allocs && o->common.by != KMEM_BY_STACK)
 		return opts_fail(-EINVAL, ret_msg,
 				 "--show-allocs lists the blocks of stacks: only with --by stack");
+	if (o->user_stack && (o->common.by != KMEM_BY_STACK || o->watch))
+		return opts_fail(-EINVAL, ret_msg,
+				 "--user-stack adds to stacks: only with --by stack");
 	if (o->common.folded && (o->common.by != KMEM_BY_STACK || o->watch || o->account))
 		return opts_fail(-EINVAL, ret_msg, "--folded writes stacks: only with --by stack");
 	return 0;

@@ -8,6 +8,7 @@
 
 #include "lib/log.h"
 #include "trace/collect.h"
+#include "trace/unwind_objects.h"
 
 bool cmd_wants_machine(const struct common_opts *c)
 {
@@ -53,6 +54,20 @@ void cmd_configure(const struct common_opts *c, bool every, struct cfg *ret)
 		return;
 	ret->pidns_dev = st.st_dev;
 	ret->pidns_ino = st.st_ino;
+}
+
+void cmd_configure_unwind(const struct common_opts *c, struct unwind_cfg *ret)
+{
+	static const uint32_t modes[] = {
+		[UNWIND_OPT_AUTO] = UNWIND_DWARF,
+		[UNWIND_OPT_DWARF] = UNWIND_DWARF,
+		[UNWIND_OPT_FP] = UNWIND_FP,
+		[UNWIND_OPT_NONE] = UNWIND_NONE,
+	};
+
+	unwind_configure(ret);
+	ret->mode = modes[c->unwind];
+	ret->max_frames = (uint32_t)c->max_frames;
 }
 
 int cmd_enable_stats(const struct common_opts *c)

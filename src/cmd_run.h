@@ -22,6 +22,9 @@ struct tracer_config cmd_tracer_config(const struct common_opts *c);
 /* Whose events count; `every`: of any process. */
 void cmd_configure(const struct common_opts *c, bool every, struct cfg *ret);
 
+/* How user stacks are walked. */
+void cmd_configure_unwind(const struct common_opts *c, struct unwind_cfg *ret);
+
 /*
  * With -v: has the kernel measure the run time of programs until the fd is closed. -1: not
  * asked for, or the kernel cannot (v5.8, CAP_SYS_ADMIN).

@@ -24,17 +24,9 @@ static uint32_t log2_of(uint64_t power)
 	return n;
 }
 
-static const uint32_t unwind_modes[] = {
-	[UNWIND_OPT_AUTO] = UNWIND_DWARF,
-	[UNWIND_OPT_DWARF] = UNWIND_DWARF,
-	[UNWIND_OPT_FP] = UNWIND_FP,
-	[UNWIND_OPT_NONE] = UNWIND_NONE,
-};
-
 static void configure(struct faults *f)
 {
 	struct fault_cfg *fc = (struct fault_cfg *)&f->bpf->rodata->fault_cfg;
-	struct unwind_cfg *uc = (struct unwind_cfg *)&f->bpf->rodata->unwind_cfg;
 	struct cfg *cfg = (struct cfg *)&f->bpf->rodata->cfg;
 	const struct faults_opts *o = f->o;
 
@@ -49,8 +41,7 @@ static void configure(struct faults *f)
 	fc->rss = o->rss;
 	fc->rss_every = (uint32_t)o->sample;
 	fc->page_shift = log2_of((uint64_t)sysconf(_SC_PAGESIZE));
-	uc->max_frames = (uint32_t)o->common.max_frames;
-	uc->mode = unwind_modes[o->common.unwind];
+	cmd_configure_unwind(&o->common, (struct unwind_cfg *)&f->bpf->rodata->unwind_cfg);
 }
 
 /* What the options do not need is not made; the verifier removes the code that uses it. */

@@ -3,7 +3,7 @@
  * kmem.h - the parts of `memtally kmem` among themselves: cmd_kmem.c runs it, kmem_load.c
  * loads and attaches, kmem_rows.c makes rows of the tables, kmem_names.c words,
  * kmem_losses.c says what was lost and how far the numbers can be trusted, kmem_check.c
- * asks the slab allocator; kmem_watch.c and kmem_account.c are the gears without probes.
+ * asks the slab allocator; kmem_purge.c forgets processes; kmem_watch.c and kmem_account.c are the gears without probes.
  */
 #ifndef MEMTALLY_KMEM_H
 #define MEMTALLY_KMEM_H
@@ -24,8 +24,9 @@
 
 struct kmem_bpf;
 struct bpf_link;
+struct bpf_object;
 
-#define KMEM_MAX_PROGRAMS 22
+#define KMEM_MAX_PROGRAMS 23
 
 /* What the kernel keeps of a cache, with the name as the user knows it. */
 struct kmem_cache_row {
@@ -94,6 +95,8 @@ struct kmem {
 	struct kmem_cache_total *totals; /* of this tick, by cache */
 	size_t n_totals;
 	bool incomplete;
+	bool purge_wanted; /* a process has ended */
+	uint64_t purged_ns;
 	bool checks; /* the check knows where things are */
 	struct kmem_verdicts verdicts;
 	struct kmem_readings readings;	   /* --watch: the first */
@@ -110,6 +113,8 @@ struct kmem_missed {
 
 /* Kinds of memory that the options ask for: bit 1 << enum kmem_kind each. */
 unsigned int kmem_kinds(const struct kmem_opts *o);
+/* User stacks of every process are asked for. */
+bool kmem_follows_all(const struct kmem_opts *o);
 void kmem_missed_read(const struct kmem *k, struct kmem_missed *ret);
 /* Opens, configures and loads the programs; fills k->bpf. Tells what failed. */
 int kmem_load(struct kmem *k);
@@ -117,6 +122,8 @@ int kmem_load(struct kmem *k);
 int kmem_attach(struct kmem *k);
 void kmem_detach(struct kmem *k);
 struct tracer_maps kmem_tracer_maps(const struct kmem *k);
+/* Whose unwind tables the tracer fills; NULL: no user stacks. */
+struct bpf_object *kmem_user_object(const struct kmem *k);
 void kmem_unload(struct kmem *k);
 
 /* ---- kmem_check.c ---- */
@@ -130,8 +137,16 @@ int kmem_check(struct kmem *k);
 
 /* One row per site with outstanding memory; freed by rows_free(). 0 or -errno. */
 int kmem_rows_read(struct kmem *k, struct row **ret, size_t *ret_n);
-/* Names the frames of one row and says where its cgroup is. 0 or -ENOMEM. */
+/* Names the frames of one row, those of its user stack last, and says where its cgroup is. 0 or -ENOMEM. */
 int kmem_row_resolve(struct kmem *k, struct row *row);
+
+/* ---- kmem_purge.c ---- */
+
+/*
+ * --user-stack: frees what is kept of processes that have ended and hold nothing, if one has
+ * (purge_wanted) and the last time is a while ago. 0 or -errno.
+ */
+int kmem_purge(struct kmem *k);
 
 /* ---- kmem_names.c ---- */
 

@@ -14,7 +14,9 @@
 
 #define SAMPLED_BLOCKS (256u << 10)
 #define FULL_BLOCKS    (1u << 20)
+#define PROCS	       32768 /* whose stacks are followed */
 
+#define TASK_BIT    (1u << 0) /* no memory: processes, for --user-stack */
 #define SLAB_BIT    (1u << KMEM_SLAB)
 #define PAGES_BIT   (1u << KMEM_PAGES)
 #define VMALLOC_BIT (1u << KMEM_VMALLOC)
@@ -28,6 +30,7 @@ struct kmem_probe {
 
 /* Attached in this order: frees first. */
 static const struct kmem_probe probes[] = {
+	{"kmem_exec", "sched_process_exec", TASK_BIT, false, true},
 	{"kmem_kfree", "kfree", SLAB_BIT, false, true},
 	{"kmem_cache_free", "kmem_cache_free", SLAB_BIT, false, true},
 	{"kmem_page_free", "mm_page_free", PAGES_BIT, false, true},
@@ -48,7 +51,7 @@ static const struct {
 	{"kmem_kvfree_fentry", "kmem_kvfree_kprobe", "kvfree_call_rcu"},
 };
 
-_Static_assert(2 * ARRAY_SIZE(probes) + ARRAY_SIZE(bulk_probes) == KMEM_MAX_PROGRAMS, "links");
+_Static_assert(2 * ARRAY_SIZE(probes) - 1 + ARRAY_SIZE(bulk_probes) == KMEM_MAX_PROGRAMS, "links");
 
 unsigned int kmem_kinds(const struct kmem_opts *o)
 {
@@ -66,6 +69,16 @@ unsigned int kmem_kinds(const struct kmem_opts *o)
 	if (o->cache || o->suspect)
 		return SLAB_BIT;
 	return kinds[o->what];
+}
+
+bool kmem_follows_all(const struct kmem_opts *o)
+{
+	return o->user_stack && cmd_wants_machine(&o->common);
+}
+
+static bool is_chosen(const struct kmem *k, const struct kmem_probe *p)
+{
+	return p->kind & (kmem_kinds(k->o) | (k->o->user_stack ? TASK_BIT : 0));
 }
 
 /*
@@ -114,6 +127,7 @@ static int configure_kmem(struct kmem *k, struct kmem_cfg *c)
 	c->twice = k->sample == 1;
 	c->targets = o->common.pids.n || o->common.cgroup;
 	c->by_process = o->common.by == KMEM_BY_PROCESS;
+	c->user_stack = o->user_stack;
 	if (o->site) {
 		err = kmem_site_parse(o->site, &start, &end);
 		if (err) {
@@ -132,23 +146,39 @@ static int configure(struct kmem *k)
 
 	cfg->min_size = k->o->min_size;
 	cfg->max_size = k->o->max_size ? k->o->max_size : UINT64_MAX;
-	cmd_configure(&k->o->common, false, cfg);
+	cmd_configure(&k->o->common, kmem_follows_all(k->o), cfg);
+	cmd_configure_unwind(&k->o->common, (struct unwind_cfg *)&k->bpf->rodata->unwind_cfg);
+	cfg->task_storage = 1; /* typed pointers: no kernel without them has what we need */
 	cfg->count_blocks = 1;
 	sampling_fill(k->bpf->rodata->sample_weights, k->bpf->rodata->sample_logs);
 	return configure_kmem(k, (struct kmem_cfg *)&k->bpf->rodata->kmem_cfg);
 }
 
-/* The maps of user stacks are not for us. */
+/*
+ * The maps of user stacks: kernels before v6.8 verify functions that nobody calls (2afae08c9dcb
+ * "bpf: Validate global subprogs lazily"), so that the tables are always there, if empty.
+ */
+static int size_user_maps(struct kmem *k)
+{
+	uint32_t procs = k->o->user_stack ? PROCS : 1;
+	struct bpf_map *unused[] = {k->bpf->maps.threads, k->bpf->maps.threads_hash,
+				    k->bpf->maps.thread_blank};
+	int err = bpf_map__set_max_entries(k->bpf->maps.slices, procs);
+
+	if (!err && k->o->user_stack)
+		err = bpf_map__set_max_entries(k->bpf->maps.procs, procs);
+	if (!err && k->o->user_stack)
+		err = unwinder_size_maps(tracer_unwinder(k->tracer), k->bpf->obj, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(unused) && !err; i++)
+		err = bpf_map__set_autocreate(unused[i], false);
+	return err;
+}
+
 static int size_maps(struct kmem *k)
 {
 	uint64_t blocks = k->o->max_blocks ? k->o->max_blocks
 			  : k->sample == 1 ? FULL_BLOCKS
 					   : SAMPLED_BLOCKS;
-	struct bpf_map *unused[] = {
-		k->bpf->maps.slices,	   k->bpf->maps.threads,	 k->bpf->maps.threads_hash,
-		k->bpf->maps.thread_blank, k->bpf->maps.unwind_rows,	 k->bpf->maps.unwind_blocks,
-		k->bpf->maps.unwind_rules, k->bpf->maps.unwind_mappings,
-	};
 	uint32_t sites = (uint32_t)k->o->max_stacks + 1;
 	int err = bpf_map__set_max_entries(k->bpf->maps.blocks, (uint32_t)blocks);
 
@@ -156,9 +186,7 @@ static int size_maps(struct kmem *k)
 		err = bpf_map__set_max_entries(k->bpf->maps.sites, sites);
 	if (!err)
 		err = bpf_map__set_max_entries(k->bpf->maps.kmem_origins, sites);
-	for (size_t i = 0; i < ARRAY_SIZE(unused) && !err; i++)
-		err = bpf_map__set_autocreate(unused[i], false);
-	return err;
+	return err ? err : size_user_maps(k);
 }
 
 static struct bpf_program *program(const struct kmem *k, const struct kmem_probe *p, bool second)
@@ -169,10 +197,10 @@ static struct bpf_program *program(const struct kmem *k, const struct kmem_probe
 	return bpf_object__find_program_by_name(k->bpf->obj, name);
 }
 
-/* Each event has two programs where every block counts. */
-static bool has_second(const struct kmem *k)
+/* Each event of memory has two programs where every block counts. */
+static bool has_second(const struct kmem *k, const struct kmem_probe *p)
 {
-	return k->sample == 1;
+	return k->sample == 1 && p->kind != TASK_BIT;
 }
 
 static const char *bulk_program(size_t i)
@@ -187,10 +215,11 @@ static void choose_programs(struct kmem *k)
 	unsigned int kinds = kmem_kinds(k->o);
 
 	for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
-		if (!(probes[i].kind & kinds))
+		if (!is_chosen(k, &probes[i]))
 			continue;
 		bpf_program__set_autoload(program(k, &probes[i], false), true);
-		bpf_program__set_autoload(program(k, &probes[i], true), has_second(k));
+		if (has_second(k, &probes[i]))
+			bpf_program__set_autoload(program(k, &probes[i], true), true);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(bulk_probes) && kinds & SLAB_BIT; i++)
 		if (bulk_program(i))
@@ -281,16 +310,15 @@ static void attach_bulk(struct kmem *k)
 
 int kmem_attach(struct kmem *k)
 {
-	unsigned int kinds = kmem_kinds(k->o);
 	int err = 0;
 
-	if (kinds & SLAB_BIT)
+	if (kmem_kinds(k->o) & SLAB_BIT)
 		attach_bulk(k);
 	for (size_t i = 0; i < ARRAY_SIZE(probes) && !err; i++) {
-		if (!(probes[i].kind & kinds))
+		if (!is_chosen(k, &probes[i]))
 			continue;
 		err = attach_event(k, &probes[i], false);
-		if (!err && has_second(k))
+		if (!err && has_second(k, &probes[i]))
 			err = attach_event(k, &probes[i], true);
 	}
 	return err;
@@ -319,9 +347,9 @@ void kmem_missed_read(const struct kmem *k, struct kmem_missed *ret)
 		n = collect_program(program(k, &probes[i], false)).misses;
 		if (probes[i].allocates)
 			ret->allocs += n;
-		else if (!is_checked(k, probes[i].kind))
+		else if (probes[i].kind != TASK_BIT && !is_checked(k, probes[i].kind))
 			ret->frees +=
-				has_second(k)
+				has_second(k, &probes[i])
 					? MIN(n,
 					      collect_program(program(k, &probes[i], true)).misses)
 					: n;
@@ -333,10 +361,15 @@ struct tracer_maps kmem_tracer_maps(const struct kmem *k)
 {
 	return (struct tracer_maps){
 		.procs = bpf_map__fd(k->bpf->maps.procs),
-		.slices = -1,
+		.slices = bpf_map__fd(k->bpf->maps.slices),
 		.events = bpf_map__fd(k->bpf->maps.events),
 		.cgroups = bpf_map__fd(k->bpf->maps.cgroups),
 	};
+}
+
+struct bpf_object *kmem_user_object(const struct kmem *k)
+{
+	return k->o->user_stack ? k->bpf->obj : NULL;
 }
 
 void kmem_unload(struct kmem *k)

@@ -21,9 +21,18 @@ static const struct stat_loss bpf_losses[] = {
 	{STAT_THREADS_FULL,
 	 {"nested_too_deep", 0, "allocations not recorded: interrupts nested too deep",
 	  "report it: this is not known to happen"}},
-	{STAT_WALK_STATUS + WALK_FAULT,
+	{STAT_KSTACKS_LOST,
 	 {"stacks_lost", 0, "allocations whose stack could not be taken",
 	  "another kernel: this one cannot walk its own stack there"}},
+};
+
+static const struct stat_loss user_losses[] = {
+	{STAT_PROCS_FULL,
+	 {"processes_full", 0, "processes without user stacks: the table of processes is full",
+	  "restrict the targets"}},
+	{STAT_EVENTS_LOST,
+	 {"events_lost", 0, "processes without names: the event ring was full",
+	  "give memtally more CPU"}},
 };
 
 /* A stack that found no room in the ring is sent when it is met again; has it been? */
@@ -77,6 +86,10 @@ int kmem_losses_read(struct kmem *k, struct losses *ret)
 				     "frees that interrupted the programs they were for, of blocks "
 				     "that cannot be checked",
 				     "leave out --no-check, or ask for slab and pages only"});
+	if (k->o->user_stack) {
+		losses_add_stats(&n, user_losses, ARRAY_SIZE(user_losses), fd, STAT_COUNT);
+		losses_add_tracer(&n, k->tracer);
+	}
 	k->incomplete |= losses_any(&n);
 	*ret = n;
 	return n.err;

@@ -182,6 +182,7 @@ static uint64_t row_identity(const struct kmem *k, const struct row *row,
 {
 	uint64_t id = mix((uintptr_t)row->cache, (uint64_t)row->order);
 
+	id = mix(id, row->user_stack);
 	if (k->o->common.by == KMEM_BY_CACHE)
 		return (uintptr_t)row->cache;
 	if (k->o->common.by == KMEM_BY_SITE)
@@ -203,6 +204,18 @@ static void row_cut(struct kmem *k, struct row *row, const struct stack *st,
 		cut += kmem_allocator_frames(frames, n);
 	row->addresses = (uint64_t *)st->pcs + cut;
 	row->n_addresses = k->o->common.by == KMEM_BY_SITE ? st->n > cut : st->n - cut;
+}
+
+/* The stack as a whole is as complete as its parts are. */
+static void row_user(struct kmem *k, struct row *row, const struct kmem_origin *o)
+{
+	const struct stack *st = stacks_find(k->stacks, o->user);
+
+	if (!st)
+		return;
+	row->user_stack = o->user;
+	if (row->status == STACK_COMPLETE)
+		row->status = (enum stack_status)st->status;
 }
 
 static void row_words(struct kmem *k, struct row *row, const struct kmem_origin *o, uint8_t kind)
@@ -247,6 +260,8 @@ static struct row *row_new(struct rows *r, uint64_t site, uint8_t kind, int *ret
 	row_words(r->k, row, o, kind);
 	if (st)
 		row_cut(r->k, row, st, o);
+	if (o->user)
+		row_user(r->k, row, o);
 	row->stack_id = row_identity(r->k, row, o);
 	if (r->k->o->common.by == KMEM_BY_CACHE)
 		row->n_addresses = 0;
@@ -326,11 +341,48 @@ int kmem_rows_read(struct kmem *k, struct row **ret, size_t *ret_n)
 	return 0;
 }
 
+/* Names the frames of the row's user stack and puts them behind those that it has. */
+static int add_user_frames(struct kmem *k, struct row *row)
+{
+	const struct stack *st = stacks_find(k->stacks, row->user_stack);
+	struct process *p =
+		st ? processes_find_key(tracer_processes(k->tracer), st->proc_key) : NULL;
+	static const struct maps none;
+	_cleanup_free_ struct frame *frames = NULL;
+	struct frame *all;
+	size_t n;
+	int err;
+
+	if (!st)
+		return 0;
+	err = symbolizer_stack(k->sym,
+			       &(struct sym_stack){
+				       .pid = (pid_t)(uint32_t)st->proc_key,
+				       .maps = p ? &p->maps : &none,
+				       .addresses = st->pcs,
+				       .n = st->n,
+				       .leaf_is_return = true,
+			       },
+			       &frames, &n);
+	if (err || !n)
+		return err;
+	all = reallocarray(row->frames, row->n_frames + n, sizeof(*all));
+	if (!all)
+		return -ENOMEM;
+	memcpy(all + row->n_frames, frames, n * sizeof(*all));
+	row->frames = all;
+	row->n_frames += n;
+	return 0;
+}
+
 int kmem_row_resolve(struct kmem *k, struct row *row)
 {
+	int err = 0;
+
 	if (row->cgroup_id)
 		row->cgroup = kmem_cgroup_path(k, row->cgroup_id);
-	if (!row->n_addresses)
-		return 0;
-	return name_frames(k, row->addresses, row->n_addresses, &row->frames, &row->n_frames);
+	if (row->n_addresses)
+		err = name_frames(k, row->addresses, row->n_addresses, &row->frames,
+				  &row->n_frames);
+	return err || !row->user_stack ? err : add_user_frames(k, row);
 }

@@ -55,15 +55,9 @@ static uint64_t max_stacks(const struct leak_opts *o)
 	return o->max_stacks ? o->max_stacks : DEFAULT_STACKS;
 }
 
-static const uint32_t unwind_modes[] = {
-	[UNWIND_OPT_AUTO] = UNWIND_DWARF,
-	[UNWIND_OPT_DWARF] = UNWIND_DWARF,
-	[UNWIND_OPT_FP] = UNWIND_FP,
-	[UNWIND_OPT_NONE] = UNWIND_NONE,
-};
-
 static void configure(const struct leak_opts *o, struct leak_bpf *bpf)
 {
+	struct unwind_cfg *uc = (struct unwind_cfg *)&bpf->rodata->unwind_cfg;
 	struct cfg *cfg = (struct cfg *)&bpf->rodata->cfg;
 
 	cfg->min_size = o->min_size;
@@ -75,13 +69,10 @@ static void configure(const struct leak_opts *o, struct leak_bpf *bpf)
 	cfg->by_thread = o->common.by == LEAK_BY_THREAD;
 	cfg->trace_calls = o->trace;
 	cfg->task_storage = feature_has(FEATURE_TASK_STORAGE);
-	if (unwind_modes[o->common.unwind] == UNWIND_DWARF)
+	cmd_configure_unwind(&o->common, uc);
+	if (uc->mode == UNWIND_DWARF)
 		cfg->raws = (uint32_t)(max_stacks(o) / RAW_PART);
 	sampling_fill(bpf->rodata->sample_weights, bpf->rodata->sample_logs);
-	unwind_configure((struct unwind_cfg *)&bpf->rodata->unwind_cfg);
-	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->max_frames =
-		(uint32_t)o->common.max_frames;
-	((struct unwind_cfg *)&bpf->rodata->unwind_cfg)->mode = unwind_modes[o->common.unwind];
 }
 
 /*
@@ -94,7 +85,7 @@ static void configure_probes(struct leak *l)
 
 	cfg->probe_names = probes_have_names(l->probes);
 	cfg->skip_returns = probes_skip_returns(l->probes) &&
-			    unwind_modes[l->o->common.unwind] == UNWIND_DWARF &&
+			    l->bpf->rodata->unwind_cfg.mode == UNWIND_DWARF &&
 			    l->o->common.max_frames >= UNSEEN_FRAMES;
 }
 

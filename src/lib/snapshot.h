@@ -60,6 +60,7 @@ struct row {
 	uint64_t stack_id;
 	uint64_t *addresses; /* raw stack, leaf first */
 	size_t n_addresses;
+	uint64_t user_stack;  /* kernel memory: its id, whose frames follow; 0: none */
 	bool leaf_is_return;  /* addresses[0] is a return address too */
 	struct frame *frames; /* filled for printed rows only */
 	size_t n_frames;
