@@ -97,7 +97,7 @@ struct kstack {
  * that is not in the stack: over all). The frames before are the allocator's and the
  * tracing's own; they change with the number of probes on the event.
  */
-static __always_inline __u64 kstack_walk(void *ctx, struct kstack *k)
+static __always_inline __u64 kstack_walk_into(void *ctx, struct kstack *k)
 {
 	struct stack_event *s = &k->ev;
 	long len = bpf_get_stack(ctx, s->pcs, sizeof(s->pcs), 0);
@@ -128,6 +128,15 @@ static __always_inline __u64 kstack_walk(void *ctx, struct kstack *k)
 	return k->hash;
 }
 
+/*
+ * What is not done for each allocation is a function of its own, global: such ones are
+ * verified once, for any argument, and not for each of the states in which they are called.
+ */
+__noinline __u64 kstack_walk(struct bpf_raw_tracepoint_args *ctx, struct kstack *k)
+{
+	return k ? kstack_walk_into(ctx, k) : 0;
+}
+
 /* ---- recognising ---- */
 
 /* Whether the program runs on the task's own stack: in no interrupt, for the task itself. */
@@ -136,20 +145,18 @@ static __always_inline int kstack_of_task(const struct kstack *k)
 	return k->below < KSTACK_BYTES;
 }
 
-/* Reads the top of the stack; which stacks may lie below it. NULL: none that we know. */
-static __always_inline struct kstack_bucket *kstack_bucket(struct kstack *k, __u64 hint)
+/* Reads the top of the stack; the bucket of the stacks that may lie below it, or -1. */
+static __always_inline __s64 kstack_slot(struct kstack *k, __u64 hint)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	__u64 top = (__u64)t->stack + KSTACK_BYTES - KSTACK_TOP * 8;
-	__u32 slot;
 
 	k->below = top - k->here;
 	if (!kstack_of_task(k) ||
 	    bpf_probe_read_kernel(k->words, KSTACK_TOP * 8, (void *)top))
-		return NULL;
+		return -1;
 	k->key = hash_mix(hash_mix(k->call_site, hint), k->words[KSTACK_ORIG_AX]);
-	slot = k->key & (KSTACK_BUCKETS - 1);
-	return bpf_map_lookup_elem(&kstacks, &slot);
+	return k->key & (KSTACK_BUCKETS - 1);
 }
 
 /* Reads so many words in all; 0 if there are not as many, or -EFAULT. */
@@ -182,13 +189,22 @@ static __always_inline __u64 kstack_known(struct kstack *k, struct kstack_seen *
 	return *seq == before ? hash : 0;
 }
 
-/* The same for any stack of the bucket. */
-static __always_inline __u64 kstack_find(struct kstack *k, struct kstack_bucket *b)
+static __always_inline struct kstack_bucket *kstack_bucket(__u32 slot)
 {
-	__u64 hash, words = b->words;
+	return bpf_map_lookup_elem(&kstacks, &slot);
+}
+
+/* The same for any stack of the bucket. */
+__noinline __u64 kstack_find(struct kstack *k, __u32 slot)
+{
+	struct kstack_bucket *b = k ? kstack_bucket(slot) : NULL;
+	__u64 hash, words;
 	__u32 i;
 
+	if (!b)
+		return 0;
 	/* The deepest of them may be longer than this one is. */
+	words = b->words;
 	if (!kstack_read(k, words))
 		kstack_read(k, k->below / 8 + KSTACK_TOP);
 	for (i = 0; i < KSTACK_WAYS; i++) {
@@ -371,33 +387,43 @@ static __always_inline struct kstack_seen *kstack_way(const struct kstack *k,
 	return &b->ways[INDEX(bpf_get_prandom_u32(), KSTACK_WAYS)];
 }
 
-/*
- * The hash of the running stack's frames from call_site on; `hint` may tell apart what the
- * call site does not. k->ev.n is 0 if the stack was recognised: whoever needs the frames
- * then calls kstack_walk().
- */
-static __always_inline __u64 kstack_take(void *ctx, struct kstack *k, __u64 call_site, __u64 hint)
+/* Walks, and remembers what came out. */
+__noinline __u64 kstack_walk_new(struct bpf_raw_tracepoint_args *ctx, struct kstack *k, __u32 slot)
 {
-	struct kstack_bucket *b;
+	struct kstack_bucket *b = kstack_bucket(slot);
 	struct kstack_seen *seen;
 	__u64 hash;
 
-	*(volatile __u64 *)&k->here = (__u64)ctx; /* read back, it is a number */
-	k->call_site = call_site;
-	k->ev.n = 0;
-	b = kstack_bucket(k, hint);
-	hash = b ? kstack_find(k, b) : 0;
-	if (hash)
-		return hash;
+	if (!k || !b)
+		return 0;
 	hash = kstack_walk(ctx, k);
-	if (!b)
-		return hash;
 	seen = kstack_way(k, b);
 	if (!kstack_skipped(k, seen))
 		kstack_learn(k, seen);
 	if (b->words < seen->words)
 		b->words = seen->words;
 	return hash;
+}
+
+/*
+ * The hash of the running stack's frames from call_site on; `hint` may tell apart what the
+ * call site does not. k->ev.n is 0 if the stack was recognised: whoever needs the frames
+ * then calls kstack_walk().
+ */
+static __always_inline __u64 kstack_take(struct bpf_raw_tracepoint_args *ctx, struct kstack *k,
+					 __u64 call_site, __u64 hint)
+{
+	__s64 slot;
+	__u64 hash;
+
+	*(volatile __u64 *)&k->here = (__u64)ctx; /* read back, it is a number */
+	k->call_site = call_site;
+	k->ev.n = 0;
+	slot = kstack_slot(k, hint);
+	if (slot < 0)
+		return kstack_walk(ctx, k);
+	hash = kstack_find(k, slot);
+	return hash ? hash : kstack_walk_new(ctx, k, slot);
 }
 
 #endif

@@ -6,6 +6,7 @@ meanwhile: -p where it would disturb.
 """
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -96,10 +97,10 @@ def counts(objects, function, cache=None):
             and cache in (None, o["cache"])]
 
 
-def hold(kind, tmp_path, n=N):
+def hold(kind, tmp_path, n=N, variant="o2"):
     for i in range(n if kind == "inotify" else 0):
         (tmp_path / str(i)).touch()
-    return Victim([victim_path("kernel_objects-o2"), f"--{kind}", n, "--dir", tmp_path])
+    return Victim([victim_path(f"kernel_objects-{variant}"), f"--{kind}", n, "--dir", tmp_path])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -245,6 +246,62 @@ def test_nothing_is_left_of_mixed_loads():
         loops.kill()
         rest.kill()
         rest.wait()
+
+
+@pytest.mark.parametrize("variant,args", [
+    ("o2", []), ("o2fp", []), ("o2", ["--folded", "-"])])
+def test_user_stack_names_who_called(variant, args, tmp_path):
+    """Frames of the kernel, then those of the process down to its start."""
+    victim = hold("pipe", tmp_path, 300, variant)
+    folded = "--folded" in args
+    kmem = subprocess.Popen(
+        [MEMTALLY, "kmem", "slab", "--full", "--user-stack", *args,
+         *([] if folded else ["--json", "-T", "1000"]), "-p", str(victim.pid)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = Lines(kmem.stdout), Lines(kmem.stderr)
+    try:
+        assert (err if folded else out).next()
+        victim.say()
+        victim.expect("held")
+        kmem.send_signal(signal.SIGINT)
+        said = out.rest()
+        assert kmem.wait(DEADLINE) == FINE, err.rest()
+    finally:
+        kmem.kill()
+        victim.kill()
+    if folded:
+        lines = [line.decode() for line in said if b"alloc_pipe_info_[k] " in line]
+        assert sum(int(line.split()[-1]) for line in lines) == 300 * (192 + 1024)
+        names = [re.sub(r"_\[.\]$", "", name) for name in lines[0].split()[0].split(";")]
+        names.reverse()
+    else:
+        rows = [o for o in map(json.loads, said) if leaf(o) == "alloc_pipe_info"]
+        assert [o["count"] for o in rows] == [300, 300]
+        assert {(o["pid"], o["stack_status"]) for o in rows} == {(victim.pid, "complete")}
+        kernel = [f["object"] == "[kernel]" for f in rows[0]["frames"]]
+        assert kernel == sorted(kernel, reverse=True)
+        names = [f["function"] for f in rows[0]["frames"]]
+    user = names[names.index("make_pipe"):]
+    assert user[:2] == ["make_pipe", "make_pipes"] and "main" in user, names
+    assert "do_syscall_64" in names[:names.index("make_pipe")] or os.uname().machine != "x86_64"
+
+
+def test_user_stacks_of_ended_processes_make_room(tmp_path):
+    """Each of them has a stack of its own; what holds nothing goes with its process."""
+    with Kmem("slab", "--full", "--site", "do_eventfd", "--user-stack", "--max-stacks", 8,
+              "0.4") as kmem:
+        for _ in range(20):
+            victim = hold("eventfd", tmp_path, 3)
+            victim.say()
+            victim.expect("held")
+            # The first stack of a process may be taken before its mappings are known.
+            objects = kmem.report_with(lambda r, pid=victim.pid: sum(
+                counts([o for o in r if o.get("pid") == pid], "do_eventfd")) == 3)
+            victim.say()
+            victim.expect("closed")
+            assert victim.finish() == 0
+        losses, = [o for o in objects if o["type"] == "losses"]
+        assert losses["stacks_full"] == 0 and losses["processes_full"] == 0, losses
 
 
 PIECES, PIECE = 512, 65536

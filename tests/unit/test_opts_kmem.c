@@ -70,6 +70,8 @@ static void test_rules(void **state)
 	assert_int_equal(parse("-s", "24", NULL, &o), -EINVAL);
 	assert_int_equal(parse("pages", "--cache=dentry", NULL, &o), -EINVAL);
 	assert_int_equal(parse("-a", "--by=cache", NULL, &o), -EINVAL);
+	assert_int_equal(parse("--user-stack", "--by=site", NULL, &o), -EINVAL);
+	assert_int_equal(parse("--user-stack", "--watch", NULL, &o), -EINVAL);
 	assert_int_equal(parse("-z2", "-Z1", NULL, &o), -EINVAL);
 	assert_int_equal(parse("--folded=-", "--by=process", NULL, &o), -EINVAL);
 	assert_int_equal(parse("slab", "--cache=dentry", "-s64", &o), 0);

@@ -30,7 +30,7 @@ static void keep(int fd)
 	fds[n_fds++] = fd;
 }
 
-static void make_pipe(void)
+NOINLINE static void make_pipe(void)
 {
 	int ends[2];
 
@@ -38,6 +38,12 @@ static void make_pipe(void)
 		ends[0] = ends[1] = -1;
 	keep(ends[0]);
 	keep(ends[1]);
+}
+
+NOINLINE static void make_pipes(long n)
+{
+	for (long i = 0; i < n; i++)
+		make_pipe();
 }
 
 /* One watch per file below the directory, which the test makes and fills. */
@@ -61,9 +67,7 @@ static void make_all(void)
 	n = victim_option("eventfd", 0);
 	for (long i = 0; i < n; i++)
 		keep(eventfd(0, EFD_CLOEXEC));
-	n = victim_option("pipe", 0);
-	for (long i = 0; i < n; i++)
-		make_pipe();
+	make_pipes(victim_option("pipe", 0));
 	n = victim_option("timerfd", 0);
 	for (long i = 0; i < n; i++)
 		keep(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
