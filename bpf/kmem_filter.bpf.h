@@ -30,13 +30,14 @@ struct kmem_alloc {
 
 /*
  * The first question of every program: is the block followed? Allocation and free decide
- * alike, from the address alone: no map, no state.
+ * alike, from the address alone: no map, no state. The hash is multiplicative with a factor
+ * that is drawn for each run (Dietzfelbinger and others, "A Reliable Randomized Algorithm for
+ * the Closest-Pair Problem", 1997): a machine that uses few addresses again and again has not
+ * the same ones in each sample.
  */
 static __always_inline int sampled(__u64 address)
 {
-	__u64 mixed = ((address >> 3) * 0x9E3779B97F4A7C15ULL) >> 40;
-
-	return address > PTR_MIN && (mixed & kmem_cfg.sample_mask) == 0;
+	return address * kmem_cfg.sample_factor <= kmem_cfg.sample_limit && address > PTR_MIN;
 }
 
 static __always_inline int task_targeted(void)

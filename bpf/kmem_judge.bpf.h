@@ -278,7 +278,7 @@ static __always_inline int is_unmarked_large(__u64 address, __u64 page)
 
 	if (bpf_core_enum_value_exists(enum pagetype, PGTY_large_kmalloc) || page_kind(page))
 		return 0;
-	b = bpf_map_lookup_elem(&blocks, &key);
+	b = block_find(&key);
 	return b && b->size > KMEM_KMALLOC_SLAB_MAX &&
 	       BPF_CORE_READ((struct page *)page, _refcount.counter) != 0;
 }
@@ -308,7 +308,7 @@ static __always_inline __u32 judge_object(__u64 address)
 static __always_inline void judged_remove(const struct kmem_judged *j)
 {
 	struct block_key key = {.address = j->address, .proc_key = j->kind};
-	struct block_value *b = bpf_map_lookup_elem(&blocks, &key), old;
+	struct block_value *b = block_find(&key), old;
 
 	/* Recorded anew since it was judged: that one lives. */
 	if (!b || b->born_ns != j->born_ns)

@@ -19,7 +19,7 @@
 #include "kstack.bpf.h"
 #include "outstanding.bpf.h"
 
-#define DUPLICATE_NS 1000000
+#define DUPLICATE_NS 20000000 /* births are exact to a tick, of 10 ms at most */
 #define MARK_ALLOC   1 /* addresses are aligned */
 
 enum kmem_turn { FIRST, SECOND };
@@ -76,7 +76,7 @@ static __always_inline void origin_put(const struct kmem_alloc *a, __u64 site)
 		.user = a->user,
 	};
 
-	if (bpf_map_lookup_elem(&sites, &site))
+	if (site_find(site))
 		return;
 	if (a->cache)
 		cache_get(a->cache);
@@ -100,9 +100,9 @@ static __always_inline __u64 alloc_identity(const struct kmem_alloc *a)
 
 static __always_inline int is_recorded(const struct block_key *key, __u64 size)
 {
-	struct block_value *b = bpf_map_lookup_elem(&blocks, key);
+	struct block_value *b = block_find(key);
 
-	return b && b->size == size && bpf_ktime_get_ns() - b->born_ns < DUPLICATE_NS;
+	return b && b->size == size && tick_ns() - b->born_ns < DUPLICATE_NS;
 }
 
 /* The user stack of a new site; one that found no room is sent when the site is met again. */
@@ -141,7 +141,7 @@ static __always_inline void record(void *ctx, struct kmem_alloc *a, struct kstac
 		a->user = kmem_user_take(a->level);
 		k->ev.site = hash_mix(k->ev.site, a->user);
 	}
-	s = bpf_map_lookup_elem(&sites, &k->ev.site);
+	s = site_find(k->ev.site);
 	if (s && s->sent)
 		outstanding_put(key, (struct block_value){.size = a->size}, k->ev.site, s);
 	else

@@ -181,6 +181,20 @@ static __always_inline int block_take_hash(const struct block_key *key, struct b
 	return bpf_map_delete_elem(&blocks, key) == 0;
 }
 
+/* A block as it is now; it may be gone and another's at any moment. NULL: not recorded. */
+static __always_inline struct block_value *block_find(const struct block_key *key)
+{
+#ifdef OUTSTANDING_SLOTS
+	struct block_slot *slot = block_slot(key);
+
+	if (slot && slot->address == key->address && slot->proc_key == key->proc_key)
+		return &slot->block;
+	if (slot && !slot->spilled)
+		return NULL;
+#endif
+	return bpf_map_lookup_elem(&blocks, key);
+}
+
 /* Takes a block out of the table; 1 if it was there, *ret is then its copy. */
 static __always_inline int block_take(const struct block_key *key, struct block_value *ret)
 {

@@ -34,7 +34,8 @@ struct kmem_cache_filter {
 };
 
 struct kmem_cfg {
-	__u64 sample_mask; /* blocks whose mixed address has these bits 0; 0: every block */
+	/* Followed are blocks whose address times the factor, an odd number, is not above. */
+	__u64 sample_factor, sample_limit;
 	__u64 site_start, site_end; /* call sites in [start, end) only; end 0: any */
 	__u32 page_shift;
 	__u32 targets;	  /* only allocations on behalf of targets */
@@ -104,7 +105,7 @@ struct kmem_judge {
 };
 
 _Static_assert(sizeof(struct kmem_judged) == 24, "kmem_judged");
-_Static_assert(sizeof(struct kmem_cfg) == 48 + 48 * KMEM_FILTERS, "kmem_cfg");
+_Static_assert(sizeof(struct kmem_cfg) == 56 + 48 * KMEM_FILTERS, "kmem_cfg");
 _Static_assert(sizeof(struct kmem_cache_info) == 40, "kmem_cache_info");
 _Static_assert(sizeof(struct kmem_origin) == 80, "kmem_origin");
 

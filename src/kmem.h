@@ -17,6 +17,7 @@
 #include "sym/sym.h"
 #include "trace/slabinfo.h"
 #include "trace/stacks.h"
+#include "trace/tables.h"
 #include "trace/tracer.h"
 #include "view/rank.h"
 #include "view/record.h"
@@ -73,6 +74,7 @@ struct kmem_readings {
 struct kmem {
 	const struct kmem_opts *o;
 	struct kmem_bpf *bpf;
+	struct tables tables;
 	struct bpf_link *links[KMEM_MAX_PROGRAMS];
 	size_t n_links;
 	struct tracer *tracer;

@@ -15,7 +15,12 @@
 #include "trace/collect.h"
 #include "trace/judge.h"
 
-#define MIN_AGE_NS 1000000ULL /* younger: its tracepoint comes before its page is marked */
+/*
+ * What is younger is not judged: its tracepoint comes before its page is marked. Births are
+ * exact to a tick, of 10 ms at most; with more, a block that was judged and one recorded anew
+ * at its address differ in their births.
+ */
+#define MIN_AGE_NS 12000000ULL
 
 void kmem_check_start(struct kmem *k)
 {
@@ -109,15 +114,13 @@ static void keep_gone(struct suspects *s)
 
 int kmem_check(struct kmem *k)
 {
-	struct collect_map map = {bpf_map__fd(k->bpf->maps.blocks), sizeof(struct block_key),
-				  sizeof(struct block_value)};
 	struct suspects s = {.k = k, .born_before_ns = clock_mono_ns() - MIN_AGE_NS};
 	int err;
 
 	k->verdicts.live = k->verdicts.unknown = 0;
 	if (!k->checks)
 		return 0;
-	err = collect_each(&map, on_block, &s);
+	err = tables_each_block(&k->tables, on_block, &s);
 	if (!err && s.n)
 		qsort(s.v, s.n, sizeof(*s.v), by_address);
 	if (!err)

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "kmem.skel.h"
 #include "lib/log.h"
@@ -123,7 +124,11 @@ static int configure_kmem(struct kmem *k, struct kmem_cfg *c)
 	int err;
 
 	c->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
-	c->sample_mask = k->sample - 1;
+	c->sample_limit = UINT64_MAX / k->sample;
+	if (getrandom(&c->sample_factor, sizeof(c->sample_factor), 0) !=
+	    (ssize_t)sizeof(c->sample_factor))
+		return -errno;
+	c->sample_factor |= 1;
 	c->twice = k->sample == 1;
 	c->targets = o->common.pids.n || o->common.cgroup;
 	c->by_process = o->common.by == KMEM_BY_PROCESS;
@@ -149,7 +154,7 @@ static int configure(struct kmem *k)
 	cmd_configure(&k->o->common, kmem_follows_all(k->o), cfg);
 	cmd_configure_unwind(&k->o->common, (struct unwind_cfg *)&k->bpf->rodata->unwind_cfg);
 	cfg->task_storage = 1; /* typed pointers: no kernel without them has what we need */
-	cfg->count_blocks = 1;
+	cfg->count_blocks = cfg->tick_clock = 1;
 	sampling_fill(k->bpf->rodata->sample_weights, k->bpf->rodata->sample_logs);
 	return configure_kmem(k, (struct kmem_cfg *)&k->bpf->rodata->kmem_cfg);
 }
@@ -180,10 +185,12 @@ static int size_maps(struct kmem *k)
 			  : k->sample == 1 ? FULL_BLOCKS
 					   : SAMPLED_BLOCKS;
 	uint32_t sites = (uint32_t)k->o->max_stacks + 1;
-	int err = bpf_map__set_max_entries(k->bpf->maps.blocks, (uint32_t)blocks);
+	int err;
 
-	if (!err)
-		err = bpf_map__set_max_entries(k->bpf->maps.sites, sites);
+	k->tables = (struct tables){k->bpf->maps.block_slots, k->bpf->maps.blocks,
+				    k->bpf->maps.site_slots, k->bpf->maps.sites, 0, 0};
+	err = tables_size(&k->tables, (uint32_t)blocks, sites,
+			  (struct cfg *)&k->bpf->rodata->cfg);
 	if (!err)
 		err = bpf_map__set_max_entries(k->bpf->maps.kmem_origins, sites);
 	return err ? err : size_user_maps(k);
@@ -233,15 +240,6 @@ static void choose_programs(struct kmem *k)
 	bpf_program__set_autoload(k->bpf->progs.kmem_judge_batch, true);
 }
 
-static int make_catch_all(struct kmem *k)
-{
-	uint64_t id = CATCH_ALL_SITE;
-	struct site site = {.sent = 1};
-
-	return bpf_map_update_elem(bpf_map__fd(k->bpf->maps.sites), &id, &site, BPF_ANY) ? -errno
-											 : 0;
-}
-
 static int load(struct kmem *k)
 {
 	int err = size_maps(k);
@@ -251,7 +249,7 @@ static int load(struct kmem *k)
 	choose_programs(k);
 	err = kmem_bpf__load(k->bpf);
 	if (!err)
-		err = make_catch_all(k);
+		err = tables_make_catch_all(&k->tables);
 	if (!err)
 		k->map_bytes = collect_map_bytes(k->bpf->obj);
 	return err;

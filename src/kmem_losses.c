@@ -38,12 +38,10 @@ static const struct stat_loss user_losses[] = {
 /* A stack that found no room in the ring is sent when it is met again; has it been? */
 static uint64_t stacks_unsent(const struct kmem *k, uint64_t retries)
 {
-	struct collect_map sites = {bpf_map__fd(k->bpf->maps.sites), sizeof(uint64_t),
-				    sizeof(struct site)};
 	uint64_t sum = 0;
 
 	if (retries)
-		collect_each(&sites, collect_unsent, &sum);
+		tables_each_site(&k->tables, collect_unsent, &sum);
 	return sum * k->sample;
 }
 

@@ -21,7 +21,8 @@ struct ids {
 
 struct purge {
 	struct kmem *k;
-	struct ids empty; /* sites */
+	struct ids holding; /* sites of which something is left */
+	struct ids empty;   /* the others, of ended processes */
 	struct ids named; /* user stacks of ended processes that still hold something */
 };
 
@@ -59,18 +60,23 @@ static bool has_ended(const struct kmem *k, uint64_t proc_key, struct process **
 	return !*ret || (*ret)->ended;
 }
 
+static int on_site(const void *key, const void *value, void *arg)
+{
+	struct purge *g = arg;
+
+	return collect_count(value) > 0 ? ids_add(&g->holding, *(const uint64_t *)key) : 0;
+}
+
 static int on_origin(const void *key, const void *value, void *arg)
 {
 	const struct kmem_origin *o = value;
 	struct purge *g = arg;
 	const struct stack *st = o->user ? stacks_find(g->k->stacks, o->user) : NULL;
 	struct process *p;
-	struct site s;
 
 	if (!st || !has_ended(g->k, st->proc_key, &p))
 		return 0;
-	if (bpf_map_lookup_elem(bpf_map__fd(g->k->bpf->maps.sites), key, &s) ||
-	    collect_count(&s) <= 0)
+	if (!ids_has(&g->holding, *(const uint64_t *)key))
 		return ids_add(&g->empty, *(const uint64_t *)key);
 	if (p)
 		p->in_report = true;
@@ -96,16 +102,19 @@ static int purge_all(struct purge *g)
 
 	for (size_t i = 0; i < processes_count(all); i++)
 		processes_at(all, i)->in_report = false;
-	err = collect_each(&map, on_origin, g);
+	err = tables_each_site(&g->k->tables, on_site, g);
+	ids_sort(&g->holding);
+	if (!err)
+		err = collect_each(&map, on_origin, g);
 	if (err)
 		return err;
 	ids_sort(&g->empty);
 	ids_sort(&g->named);
-	for (size_t i = 0; i < g->empty.n; i++) {
-		bpf_map_delete_elem(bpf_map__fd(g->k->bpf->maps.sites), &g->empty.v[i]);
+	err = tables_drop_sites(&g->k->tables, g->empty.v, g->empty.n);
+	for (size_t i = 0; i < g->empty.n; i++)
 		bpf_map_delete_elem(origins, &g->empty.v[i]);
-	}
-	err = stacks_drop(g->k->stacks, is_needless, g);
+	if (!err)
+		err = stacks_drop(g->k->stacks, is_needless, g);
 	if (!err)
 		processes_drop_ended(all);
 	return err;
@@ -122,6 +131,7 @@ int kmem_purge(struct kmem *k)
 	k->purge_wanted = false;
 	k->purged_ns = now;
 	err = purge_all(&g);
+	free(g.holding.v);
 	free(g.empty.v);
 	free(g.named.v);
 	return err;

@@ -311,8 +311,7 @@ static int on_lives(void *arg, const struct live *v, size_t n)
 
 static int read_blocks(struct rows *r)
 {
-	struct lives_query q = {bpf_map__fd(r->k->bpf->maps.blocks), r->now_ns - r->k->o->older_ns,
-				r->k->stacks, NULL};
+	struct lives_query q = {&r->k->tables, r->now_ns - r->k->o->older_ns, r->k->stacks};
 	struct lives lives;
 	int err = lives_read(&q, &lives);
 
@@ -324,14 +323,12 @@ static int read_blocks(struct rows *r)
 
 int kmem_rows_read(struct kmem *k, struct row **ret, size_t *ret_n)
 {
-	struct collect_map sites = {bpf_map__fd(k->bpf->maps.sites), sizeof(uint64_t),
-				    sizeof(struct site)};
 	struct rows r = {.k = k, .now_ns = clock_mono_ns()};
 	int err = read_origins(k);
 
 	if (!err)
 		err = k->o->show_allocs || k->o->older_ns ? read_blocks(&r)
-							  : collect_each(&sites, on_site, &r);
+							  : tables_each_site(&k->tables, on_site, &r);
 	if (err) {
 		rows_free(r.v, r.n);
 		return err;

@@ -16,7 +16,7 @@
 #include "sym/sym.h"
 #include "trace/meter.h"
 #include "trace/probes.h"
-#include "trace/slots.h"
+#include "trace/tables.h"
 #include "trace/stacks.h"
 #include "trace/throttle.h"
 #include "trace/tracer.h"
@@ -32,6 +32,7 @@ struct leak_overhead_at {
 struct leak {
 	const struct leak_opts *o;
 	struct leak_bpf *bpf;
+	struct tables tables;
 	struct tracer *tracer;
 	struct probes *probes;
 	struct stacks *stacks;
@@ -71,22 +72,6 @@ int leak_attach(struct leak *l);
 int leak_on_event(void *arg, const struct event *ev, size_t len);
 /* A stack that was finished late. 0 or -ENOMEM. */
 int leak_on_stack(void *arg, const struct stack_event *ev, uint64_t call_site);
-
-/* Sizes the tables before load, and configures. 0 or what libbpf says. */
-int leak_tables_size(struct leak *l, uint32_t blocks, uint32_t sites);
-/*
- * Walk all blocks (struct block_key, struct block_value) or sites (id, struct site); as
- * collect_each().
- */
-int leak_each_block(const struct leak *l, int (*fn)(const void *key, const void *value, void *arg),
-		    void *arg);
-int leak_each_site(const struct leak *l, int (*fn)(const void *key, const void *value, void *arg),
-		   void *arg);
-/* The array before the table of blocks, for one user: slots_deinit(). */
-struct slots leak_block_slots(const struct leak *l);
-/* Take out what is in the tables of these; keys[] is put into another order. 0 or -errno. */
-int leak_drop_blocks(const struct leak *l, struct block_key *keys, size_t n);
-int leak_drop_sites(const struct leak *l, const uint64_t *ids, size_t n);
 
 /*
  * One row per stack (and thread, as --by says) with outstanding memory. Rows and what they

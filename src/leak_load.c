@@ -97,7 +97,10 @@ static int size_maps(struct leak *l)
 	bool task_storage = feature_has(FEATURE_TASK_STORAGE);
 	int err;
 
-	err = leak_tables_size(l, (uint32_t)blocks, (uint32_t)stacks + 1);
+	l->tables = (struct tables){l->bpf->maps.block_slots, l->bpf->maps.blocks,
+				    l->bpf->maps.site_slots, l->bpf->maps.sites, 0, 0};
+	err = tables_size(&l->tables, (uint32_t)blocks, (uint32_t)stacks + 1,
+			  (struct cfg *)&l->bpf->rodata->cfg);
 	if (!err && (leak_wants_every(o) || o->common.follow))
 		err = bpf_map__set_max_entries(l->bpf->maps.procs, PROCS_EVERY);
 	if (!err && (leak_wants_every(o) || o->common.follow))
@@ -113,15 +116,6 @@ static int size_maps(struct leak *l)
 	if (!err && l->bpf->rodata->cfg.raws)
 		err = bpf_map__set_max_entries(l->bpf->maps.raws, RAW_RING_BYTES);
 	return err ? err : unwinder_size_maps(tracer_unwinder(l->tracer), l->bpf->obj, 0);
-}
-
-static int make_catch_all(struct leak *l)
-{
-	uint64_t id = CATCH_ALL_SITE;
-	struct site site = {.sent = 1};
-
-	return bpf_map_update_elem(bpf_map__fd(l->bpf->maps.sites), &id, &site, BPF_ANY) ? -errno
-											 : 0;
 }
 
 SKELETON_SAME(leak, cfg);
@@ -163,7 +157,7 @@ int leak_load(struct leak *l)
 	if (!err)
 		err = leak_bpf__load(l->bpf);
 	if (!err)
-		err = make_catch_all(l);
+		err = tables_make_catch_all(&l->tables);
 	if (err) {
 		log_error("cannot load the BPF programs: %s%s", errno_name(err),
 			  err == -ENOMEM ? " (a smaller --max-blocks needs less memory)" : "");

@@ -48,7 +48,7 @@ static uint64_t stacks_unsent(const struct leak *l)
 
 	if (!collect_stats(bpf_map__fd(l->bpf->maps.stats), stats, STAT_COUNT) &&
 	    stats[STAT_STACK_RETRY])
-		leak_each_site(l, collect_unsent, &sum);
+		tables_each_site(&l->tables, collect_unsent, &sum);
 	return sum;
 }
 

@@ -82,14 +82,14 @@ static int find_ended(struct doomed *d, struct processes *all)
 /* How many go is of no interest: others may have been faster. */
 static int purge_all(struct doomed *d)
 {
-	int err = leak_each_block(d->l, on_block, d);
+	int err = tables_each_block(&d->l->tables, on_block, d);
 
 	if (!err)
-		err = leak_drop_blocks(d->l, d->blocks, d->n_blocks);
+		err = tables_drop_blocks(&d->l->tables, d->blocks, d->n_blocks);
 	if (!err)
-		err = leak_each_site(d->l, on_site, d);
+		err = tables_each_site(&d->l->tables, on_site, d);
 	if (!err)
-		err = leak_drop_sites(d->l, d->sites, d->n_sites);
+		err = tables_drop_sites(&d->l->tables, d->sites, d->n_sites);
 	if (!err)
 		processes_drop_ended(tracer_processes(d->l->tracer));
 	return err;

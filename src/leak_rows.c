@@ -80,7 +80,7 @@ static int row_of_site(struct rows *r, uint64_t id, const struct site *s)
 static int read_sites(struct rows *r)
 {
 	struct site_list sites = {0};
-	int err = leak_each_site(r->l, collect_site, &sites);
+	int err = tables_each_site(&r->l->tables, collect_site, &sites);
 
 	if (!err)
 		err = tracer_drain(r->l->tracer);
@@ -127,9 +127,7 @@ static int on_lives(void *arg, const struct live *v, size_t n)
 
 static int read_blocks(struct rows *r)
 {
-	_cleanup_(slots_deinit) struct slots slots = leak_block_slots(r->l);
-	struct lives_query q = {bpf_map__fd(r->l->bpf->maps.blocks), r->now_ns - r->l->o->older_ns,
-				r->l->stacks, &slots};
+	struct lives_query q = {&r->l->tables, r->now_ns - r->l->o->older_ns, r->l->stacks};
 	struct lives lives;
 	int err = lives_read(&q, &lives);
 

@@ -36,12 +36,8 @@ static int by_site_and_birth(const void *a, const void *b)
 
 int lives_read(const struct lives_query *q, struct lives *ret)
 {
-	struct collect_map map = {q->blocks, sizeof(struct block_key), sizeof(struct block_value)};
 	struct reading r = {.q = q};
-	int err = q->slots ? slots_each_block(q->slots, on_block, &r) : 0;
-
-	if (!err)
-		err = collect_each(&map, on_block, &r);
+	int err = tables_each_block(q->tables, on_block, &r);
 
 	if (err)
 		lives_deinit(&r.l);

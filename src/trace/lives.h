@@ -8,8 +8,8 @@
 
 #include "abi.h"
 #include "lib/snapshot.h"
-#include "trace/slots.h"
 #include "trace/stacks.h"
+#include "trace/tables.h"
 
 struct live {
 	uint64_t site; /* that has the stack */
@@ -23,10 +23,9 @@ struct lives {
 };
 
 struct lives_query {
-	int blocks; /* fd of the table */
+	const struct tables *tables;
 	uint64_t born_before_ns;
 	const struct stacks *stacks;
-	struct slots *slots; /* before the table; NULL: none */
 };
 
 /* *ret is the caller's: lives_deinit(). 0 or a negative errno, with *ret empty. */

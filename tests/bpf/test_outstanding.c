@@ -502,7 +502,7 @@ static void test_slots_hold_what_was_promised(void **state)
 	}
 }
 
-/* As leak_drop_blocks() does. */
+/* As tables_drop_blocks() does. */
 static void test_dropped_by_user_space(void **state)
 {
 	struct outstanding_test_bpf *b = load(&(struct options){.block_slots = 1, .site_slots = 1});
