@@ -24,11 +24,9 @@
 
 enum kmem_turn { FIRST, SECOND };
 
-/* What the programs of this CPU work in; each takes a level of its own. */
 struct kmem_scratch {
 	__u64 mark;  /* the event that a first program saw last */
 	__u64 taken; /* levels, by bit */
-	struct kstack levels[KMEM_LEVELS];
 };
 
 struct {
@@ -37,6 +35,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct kmem_scratch);
 } kmem_scratches SEC(".maps");
+
+/* What the programs of this CPU work in; each takes a level of its own. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KMEM_LEVELS);
+	__type(key, __u32);
+	__type(value, struct kstack);
+} kmem_levels SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -163,13 +169,14 @@ static __always_inline void record_at_level(void *ctx, struct kmem_alloc *a,
 					    const struct block_key *key, struct kmem_scratch *sc)
 {
 	__u32 level = level_take(sc);
+	struct kstack *k = bpf_map_lookup_elem(&kmem_levels, &level);
 
-	if (level >= KMEM_LEVELS) {
+	if (!k) {
 		count(STAT_THREADS_FULL);
 		return;
 	}
 	a->level = level;
-	record(ctx, a, &sc->levels[level], key);
+	record(ctx, a, k, key);
 	__sync_fetch_and_and(&sc->taken, ~(1ULL << level));
 }
 

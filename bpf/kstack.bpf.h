@@ -16,9 +16,12 @@
  * the two is the random offset of a system call (39218ff4c625 "stack: Optionally randomize
  * kernel stack offset each syscall").
  *
- * Not remembered, but walked each time: stacks that do not lie on the task's own pages up to
- * the last frame (softirqs from interrupts), that are too long, or whose return addresses
- * are not plainly there (arm64 signs them, a function tracer replaces them).
+ * Interrupts and softirqs run on a stack of their CPU. Where its last word says how the stack
+ * of the task goes on (x86-64, arch/x86/include/asm/irq_stack.h), the two are read as one.
+ *
+ * Not remembered, but walked each time: stacks that go on otherwise, that are too long, or
+ * whose return addresses are not plainly there (arm64 signs them, a function tracer replaces
+ * them).
  *
  * What is remembered belongs to the CPU. Where programs are preemptible (v7.x) or an
  * interrupt comes, `seq` is odd while someone writes and another afterwards.
@@ -32,6 +35,7 @@
 #define KSTACK_TOP     22    /* words of the top: first return address, user's registers */
 #define KSTACK_ORIG_AX 16    /* of these, on x86-64: the system call */
 #define KSTACK_WORDS   512   /* compared, the top among them */
+#define KSTACK_PAGES   4     /* of a CPU's stack for interrupts, at most */
 #define KSTACK_PLACES  64
 #define KSTACK_BUCKETS 256 /* of stacks, per CPU */
 #define KSTACK_WAYS    4   /* stacks in one; a power of two */
@@ -74,7 +78,9 @@ struct {
 /* What taking a stack works in. Its owner sees to it that nobody else does meanwhile. */
 struct kstack {
 	__u64 here;  /* address of the program's context, which is on the stack */
-	__u64 below; /* bytes between it and the words of the top */
+	__u64 below; /* bytes of stack between it and the words of the top */
+	__u64 first_bytes; /* of these: on the CPU's stack, with its link */
+	__u64 next;	   /* where the link leads; 0: all is the task's stack */
 	__u64 key;
 	__u64 hash, whole;
 	__u64 call_site;
@@ -86,7 +92,8 @@ struct kstack {
 	__u32 hits;
 	__u16 places[KSTACK_PLACES];
 	__u64 pcs[KSTACK_PLACES];
-	__u64 words[KSTACK_WORDS]; /* the top, then those from here on */
+	/* The top, then those from here on; twice for the verifier, which adds two bounds. */
+	__u64 words[2 * KSTACK_WORDS];
 	struct stack_event ev;	   /* the result of a walk */
 };
 
@@ -142,31 +149,62 @@ __noinline __u64 kstack_walk(struct bpf_raw_tracepoint_args *ctx, struct kstack 
 /* Whether the program runs on the task's own stack: in no interrupt, for the task itself. */
 static __always_inline int kstack_of_task(const struct kstack *k)
 {
-	return k->below < KSTACK_BYTES;
+	return !k->next && k->below < KSTACK_BYTES;
+}
+
+/* From the CPU's stack to the task's, of which the words of the top begin at `top`. */
+static __always_inline int kstack_link(struct kstack *k, __u64 stack, __u64 top)
+{
+	__u64 at = k->here | 4095, next, i; /* the last byte of a page */
+
+	for (i = 0; i < KSTACK_PAGES; i++, at += 4096) {
+		if (bpf_probe_read_kernel(&next, sizeof(next), (void *)(at - 7)))
+			return 0;
+		if (next < stack || next > top)
+			continue;
+		k->next = next;
+		k->first_bytes = at + 1 - k->here;
+		k->below = k->first_bytes + top - next;
+		return 1;
+	}
+	return 0;
 }
 
 /* Reads the top of the stack; the bucket of the stacks that may lie below it, or -1. */
 static __always_inline __s64 kstack_slot(struct kstack *k, __u64 hint)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
-	__u64 top = (__u64)t->stack + KSTACK_BYTES - KSTACK_TOP * 8;
+	__u64 stack = (__u64)t->stack, top = stack + KSTACK_BYTES - KSTACK_TOP * 8;
 
-	k->below = top - k->here;
-	if (!kstack_of_task(k) ||
-	    bpf_probe_read_kernel(k->words, KSTACK_TOP * 8, (void *)top))
+	k->next = 0;
+	k->below = k->first_bytes = top - k->here;
+	if (!kstack_of_task(k) && !kstack_link(k, stack, top))
+		return -1;
+	if (bpf_probe_read_kernel(k->words, KSTACK_TOP * 8, (void *)top))
 		return -1;
 	k->key = hash_mix(hash_mix(k->call_site, hint), k->words[KSTACK_ORIG_AX]);
 	return k->key & (KSTACK_BUCKETS - 1);
 }
 
 /* Reads so many words in all; 0 if there are not as many, or -EFAULT. */
-static __always_inline int kstack_read(struct kstack *k, __u64 words)
+__noinline int kstack_read(struct kstack *k, __u64 words)
 {
-	__u64 bytes = words * 8 - KSTACK_TOP * 8;
+	__u64 bytes = words * 8 - KSTACK_TOP * 8, first = bytes;
 
+	if (!k)
+		return 0;
 	k->n_words = 0;
-	if (words <= KSTACK_TOP || bytes > k->below || bytes > (KSTACK_WORDS - KSTACK_TOP) * 8 ||
-	    bpf_probe_read_kernel(k->words + KSTACK_TOP, bytes, (void *)k->here))
+	if (words <= KSTACK_TOP || words > KSTACK_WORDS || bytes > k->below)
+		return 0;
+	if (first > k->first_bytes)
+		first = k->first_bytes;
+	if (bpf_probe_read_kernel(k->words + KSTACK_TOP, INDEX(first, KSTACK_WORDS * 8),
+				  (void *)k->here))
+		return 0;
+	if (bytes > first &&
+	    bpf_probe_read_kernel(
+		    (void *)(k->words + KSTACK_TOP) + INDEX(first, KSTACK_WORDS * 8),
+		    INDEX(bytes - first, KSTACK_WORDS * 8), (void *)k->next))
 		return 0;
 	k->n_words = words;
 	return 1;

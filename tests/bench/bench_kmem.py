@@ -26,7 +26,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MEMTALLY = os.environ.get("MEMTALLY", str(ROOT / "memtally"))
 LOOPS = ROOT / os.environ.get("BUILD", "build") / "bench/kmem_loops"
 ROUNDS = int(os.environ.get("ROUNDS", "30"))
-SECONDS = os.environ.get("SECONDS_PER_LOOP", "0.03")
+SECONDS = os.environ.get("SECONDS_PER_LOOP", "0.05")
+WARM_UP = "0.01"  # what loading left to do is done, and caches are those of the loops
 ONLY = sys.argv[1:]  # gears; none: all
 BLOCKS = 1000000
 # Added share that the default gear may cost, for the compile and for the other loops; what
@@ -42,9 +43,9 @@ def gears():
     return {g: command for g, command in found.items() if not ONLY or g in ONLY}
 
 
-def measure():
+def measure(seconds=SECONDS):
     last = max(os.sched_getaffinity(0))
-    out = subprocess.run([LOOPS, SECONDS], capture_output=True, text=True, check=True,
+    out = subprocess.run([LOOPS, seconds], capture_output=True, text=True, check=True,
                          preexec_fn=lambda: os.sched_setaffinity(0, {last})).stdout
     return {name: float(us) for name, us in map(str.split, out.splitlines())}
 
@@ -53,6 +54,7 @@ def measure_under(command):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as tool:
         tool.stdout.readline()  # it has attached
         os.set_blocking(tool.stdout.fileno(), False)
+        measure(WARM_UP)
         result = measure()
         tool.send_signal(signal.SIGINT)
         os.set_blocking(tool.stdout.fileno(), True)
@@ -65,7 +67,9 @@ def slices():
     base, added, before = {}, {gear: {} for gear in gears()}, measure()
     for _ in range(ROUNDS):
         for gear, command in gears().items():
-            under, after = measure_under(command), measure()
+            under = measure_under(command)
+            measure(WARM_UP)
+            after = measure()
             for loop, us in under.items():
                 base.setdefault(loop, []).append(after[loop])
                 added[gear].setdefault(loop, []).append(
