@@ -19,87 +19,78 @@
 
 /*
  * An event's program and the second one (kmem_record.bpf.h), which is loaded where each
- * event is to be seen.
+ * event is to be seen. Most events end with the first question, so that what follows is a
+ * function of its own: a program that calls one only at its end saves no registers before.
  */
-#define KMEM_PROGRAMS(name, event)                             \
-	SEC("?raw_tp/" #event)                                 \
-	int name(struct bpf_raw_tracepoint_args *ctx)          \
-	{                                                      \
-		return on_##name(ctx, ctx->args, FIRST);       \
-	}                                                      \
-	SEC("?raw_tp/" #event)                                 \
-	int name##_second(struct bpf_raw_tracepoint_args *ctx) \
-	{                                                      \
-		return on_##name(ctx, ctx->args, SECOND);      \
+#define KMEM_PROGRAMS(name, event, address)                                              \
+	static __noinline int name##_sampled(struct bpf_raw_tracepoint_args *ctx, int turn) \
+	{                                                                                \
+		on_##name(ctx, ctx->args, turn);                                         \
+		return 0;                                                                \
+	}                                                                                \
+	SEC("?raw_tp/" #event)                                                           \
+	int name(struct bpf_raw_tracepoint_args *ctx)                                    \
+	{                                                                                \
+		return sampled(ctx->args[address]) ? name##_sampled(ctx, FIRST) : 0;     \
+	}                                                                                \
+	SEC("?raw_tp/" #event)                                                           \
+	int name##_second(struct bpf_raw_tracepoint_args *ctx)                           \
+	{                                                                                \
+		return sampled(ctx->args[address]) ? name##_sampled(ctx, SECOND) : 0;    \
 	}
-
-static __always_inline int on_free(__u64 address, __u32 kind, int turn)
-{
-	if (sampled(address))
-		free_seen(address, kind, turn);
-	return 0;
-}
 
 /* ---- slab ---- */
 
-static __always_inline int on_kmem_kmalloc(void *ctx, const __u64 *args, int turn)
+static __always_inline void on_kmem_kmalloc(void *ctx, const __u64 *args, int turn)
 {
-	struct kmem_alloc a;
-
-	if (!sampled(args[1]))
-		return 0;
-	a = (struct kmem_alloc){
+	struct kmem_alloc a = {
 		.call_site = args[0],
 		.address = args[1],
 		.size = args[3],
 		.gfp = args[4],
 		.kind = KMEM_SLAB,
 	};
+
 	alloc_seen(ctx, &a, turn);
-	return 0;
 }
 
-static __always_inline int on_kmem_cache_alloc(void *ctx, const __u64 *args, int turn)
+static __always_inline void on_kmem_cache_alloc(void *ctx, const __u64 *args, int turn)
 {
-	struct kmem_alloc a;
-
-	if (!sampled(args[1]))
-		return 0;
-	a = (struct kmem_alloc){
+	struct kmem_alloc a = {
 		.call_site = args[0],
 		.address = args[1],
 		.cache = args[2],
 		.gfp = args[3],
 		.kind = KMEM_SLAB,
 	};
+
 	alloc_seen(ctx, &a, turn);
-	return 0;
 }
 
-static __always_inline int on_kmem_kfree(void *ctx, const __u64 *args, int turn)
+static __always_inline void on_kmem_kfree(void *ctx, const __u64 *args, int turn)
 {
-	return on_free(args[1], KMEM_SLAB, turn);
+	free_seen(args[1], KMEM_SLAB, turn);
 }
 
-static __always_inline int on_kmem_cache_free(void *ctx, const __u64 *args, int turn)
+static __always_inline void on_kmem_cache_free(void *ctx, const __u64 *args, int turn)
 {
-	return on_free(args[1], KMEM_SLAB, turn);
+	free_seen(args[1], KMEM_SLAB, turn);
 }
 
-KMEM_PROGRAMS(kmem_kmalloc, kmalloc)
-KMEM_PROGRAMS(kmem_cache_alloc, kmem_cache_alloc)
-KMEM_PROGRAMS(kmem_kfree, kfree)
-KMEM_PROGRAMS(kmem_cache_free, kmem_cache_free)
+KMEM_PROGRAMS(kmem_kmalloc, kmalloc, 1)
+KMEM_PROGRAMS(kmem_cache_alloc, kmem_cache_alloc, 1)
+KMEM_PROGRAMS(kmem_kfree, kfree, 1)
+KMEM_PROGRAMS(kmem_cache_free, kmem_cache_free, 1)
 
 /* ---- pages ---- */
 
 /* The address of a struct page; movable pages belong to user space and the page cache. */
-static __always_inline int on_kmem_page_alloc(void *ctx, const __u64 *args, int turn)
+static __always_inline void on_kmem_page_alloc(void *ctx, const __u64 *args, int turn)
 {
 	struct kmem_alloc a;
 
-	if ((args[2] & GFP_MOVABLE) || !sampled(args[0]))
-		return 0;
+	if (args[2] & GFP_MOVABLE)
+		return;
 	a = (struct kmem_alloc){
 		.address = args[0],
 		.order = args[1],
@@ -108,68 +99,60 @@ static __always_inline int on_kmem_page_alloc(void *ctx, const __u64 *args, int 
 	};
 	a.size = 1ULL << ((kmem_cfg.page_shift + a.order) & 63);
 	alloc_seen(ctx, &a, turn);
-	return 0;
 }
 
-static __always_inline int on_kmem_page_free(void *ctx, const __u64 *args, int turn)
+static __always_inline void on_kmem_page_free(void *ctx, const __u64 *args, int turn)
 {
-	return on_free(args[0], KMEM_PAGES, turn);
+	free_seen(args[0], KMEM_PAGES, turn);
 }
 
-KMEM_PROGRAMS(kmem_page_alloc, mm_page_alloc)
-KMEM_PROGRAMS(kmem_page_free, mm_page_free)
+KMEM_PROGRAMS(kmem_page_alloc, mm_page_alloc, 0)
+KMEM_PROGRAMS(kmem_page_free, mm_page_free, 0)
 
 /* ---- vmalloc ---- */
 
-static __always_inline int on_kmem_vmap_alloc(void *ctx, const __u64 *args, int turn)
+static __always_inline void on_kmem_vmap_alloc(void *ctx, const __u64 *args, int turn)
 {
-	struct kmem_alloc a;
-
-	if (args[5] || !sampled(args[0])) /* args[5]: it failed */
-		return 0;
-	a = (struct kmem_alloc){
+	struct kmem_alloc a = {
 		.address = args[0],
 		.size = args[1], /* with the guard page */
 		.kind = KMEM_VMALLOC,
 	};
-	alloc_seen(ctx, &a, turn);
-	return 0;
+
+	if (!args[5]) /* it did not fail */
+		alloc_seen(ctx, &a, turn);
 }
 
-static __always_inline int on_kmem_vmap_free(void *ctx, const __u64 *args, int turn)
+static __always_inline void on_kmem_vmap_free(void *ctx, const __u64 *args, int turn)
 {
-	return on_free(args[0], KMEM_VMALLOC, turn);
+	free_seen(args[0], KMEM_VMALLOC, turn);
 }
 
-KMEM_PROGRAMS(kmem_vmap_alloc, alloc_vmap_area)
-KMEM_PROGRAMS(kmem_vmap_free, free_vmap_area_noflush)
+KMEM_PROGRAMS(kmem_vmap_alloc, alloc_vmap_area, 0)
+KMEM_PROGRAMS(kmem_vmap_free, free_vmap_area_noflush, 0)
 
 /* ---- per-CPU ---- */
 
-static __always_inline int on_kmem_percpu_alloc(void *ctx, const __u64 *args, int turn)
+static __always_inline void on_kmem_percpu_alloc(void *ctx, const __u64 *args, int turn)
 {
-	struct kmem_alloc a;
-
-	if (!sampled(args[7]))
-		return 0;
-	a = (struct kmem_alloc){
+	struct kmem_alloc a = {
 		.call_site = args[0],
 		.address = args[7],
 		.size = args[8], /* over all CPUs */
 		.gfp = args[9],
 		.kind = KMEM_PERCPU,
 	};
+
 	alloc_seen(ctx, &a, turn);
-	return 0;
 }
 
-static __always_inline int on_kmem_percpu_free(void *ctx, const __u64 *args, int turn)
+static __always_inline void on_kmem_percpu_free(void *ctx, const __u64 *args, int turn)
 {
-	return on_free(args[2], KMEM_PERCPU, turn);
+	free_seen(args[2], KMEM_PERCPU, turn);
 }
 
-KMEM_PROGRAMS(kmem_percpu_alloc, percpu_alloc_percpu)
-KMEM_PROGRAMS(kmem_percpu_free, percpu_free_percpu)
+KMEM_PROGRAMS(kmem_percpu_alloc, percpu_alloc_percpu, 7)
+KMEM_PROGRAMS(kmem_percpu_free, percpu_free_percpu, 2)
 
 /* ---- processes, for their stacks ---- */
 
