@@ -95,8 +95,8 @@ def test_leak_is_exact_and_named(leak, order):
             assert row["cache"] == cache
         order("give_back")
         kmem.report_with(lambda r: not of_module(r, "kv_"))
-        status, _ = kmem.stop()
-        assert status == FINE, kmem.errors.rest()
+        status, said = kmem.stop()
+        assert status == FINE, (kmem.errors.rest(), said)
 
 
 def all_noleaks(order):
