@@ -34,7 +34,7 @@ def kernel_has(function):
         return any(line.split()[2] == function for line in symbols)
 
 
-# Pages of pipes; since v6.12 the files of named ones are their own.
+# Who allocates the pages of a pipe; newer kernels write to those with a name elsewhere.
 PIPE_WRITE = "anon_pipe_write" if kernel_has("anon_pipe_write") else "pipe_write"
 
 
