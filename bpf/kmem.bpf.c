@@ -22,21 +22,21 @@
  * event is to be seen. Most events end with the first question, so that what follows is a
  * function of its own: a program that calls one only at its end saves no registers before.
  */
-#define KMEM_PROGRAMS(name, event, address)                                              \
+#define KMEM_PROGRAMS(name, event, address)                                                 \
 	static __noinline int name##_sampled(struct bpf_raw_tracepoint_args *ctx, int turn) \
-	{                                                                                \
-		on_##name(ctx, ctx->args, turn);                                         \
-		return 0;                                                                \
-	}                                                                                \
-	SEC("?raw_tp/" #event)                                                           \
-	int name(struct bpf_raw_tracepoint_args *ctx)                                    \
-	{                                                                                \
-		return sampled(ctx->args[address]) ? name##_sampled(ctx, FIRST) : 0;     \
-	}                                                                                \
-	SEC("?raw_tp/" #event)                                                           \
-	int name##_second(struct bpf_raw_tracepoint_args *ctx)                           \
-	{                                                                                \
-		return sampled(ctx->args[address]) ? name##_sampled(ctx, SECOND) : 0;    \
+	{                                                                                   \
+		on_##name(ctx, ctx->args, turn);                                            \
+		return 0;                                                                   \
+	}                                                                                   \
+	SEC("?raw_tp/" #event)                                                              \
+	int name(struct bpf_raw_tracepoint_args *ctx)                                       \
+	{                                                                                   \
+		return sampled(ctx->args[address]) ? name##_sampled(ctx, FIRST) : 0;        \
+	}                                                                                   \
+	SEC("?raw_tp/" #event)                                                              \
+	int name##_second(struct bpf_raw_tracepoint_args *ctx)                              \
+	{                                                                                   \
+		return sampled(ctx->args[address]) ? name##_sampled(ctx, SECOND) : 0;       \
 	}
 
 /* ---- slab ---- */

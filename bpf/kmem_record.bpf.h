@@ -20,7 +20,7 @@
 #include "outstanding.bpf.h"
 
 #define DUPLICATE_NS 20000000 /* births are exact to a tick, of 10 ms at most */
-#define MARK_ALLOC   1 /* addresses are aligned */
+#define MARK_ALLOC   1	      /* addresses are aligned */
 
 enum kmem_turn { FIRST, SECOND };
 

@@ -3,7 +3,8 @@
  * kmem.h - the parts of `memtally kmem` among themselves: cmd_kmem.c runs it, kmem_load.c
  * loads and attaches, kmem_rows.c makes rows of the tables, kmem_names.c words,
  * kmem_losses.c says what was lost and how far the numbers can be trusted, kmem_check.c
- * asks the slab allocator; kmem_purge.c forgets processes; kmem_watch.c and kmem_account.c are the gears without probes.
+ * asks the slab allocator; kmem_purge.c forgets processes; kmem_watch.c and kmem_account.c are the
+ * gears without probes.
  */
 #ifndef MEMTALLY_KMEM_H
 #define MEMTALLY_KMEM_H
@@ -139,7 +140,8 @@ int kmem_check(struct kmem *k);
 
 /* One row per site with outstanding memory; freed by rows_free(). 0 or -errno. */
 int kmem_rows_read(struct kmem *k, struct row **ret, size_t *ret_n);
-/* Names the frames of one row, those of its user stack last, and says where its cgroup is. 0 or -ENOMEM. */
+/* Names the frames of one row, those of its user stack last, and says where its cgroup is. 0 or
+ * -ENOMEM. */
 int kmem_row_resolve(struct kmem *k, struct row *row);
 
 /* ---- kmem_purge.c ---- */

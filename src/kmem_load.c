@@ -187,10 +187,13 @@ static int size_maps(struct kmem *k)
 	uint32_t sites = (uint32_t)k->o->max_stacks + 1;
 	int err;
 
-	k->tables = (struct tables){k->bpf->maps.block_slots, k->bpf->maps.blocks,
-				    k->bpf->maps.site_slots, k->bpf->maps.sites, 0, 0};
-	err = tables_size(&k->tables, (uint32_t)blocks, sites,
-			  (struct cfg *)&k->bpf->rodata->cfg);
+	k->tables = (struct tables){k->bpf->maps.block_slots,
+				    k->bpf->maps.blocks,
+				    k->bpf->maps.site_slots,
+				    k->bpf->maps.sites,
+				    0,
+				    0};
+	err = tables_size(&k->tables, (uint32_t)blocks, sites, (struct cfg *)&k->bpf->rodata->cfg);
 	if (!err)
 		err = bpf_map__set_max_entries(k->bpf->maps.kmem_origins, sites);
 	return err ? err : size_user_maps(k);

@@ -23,7 +23,7 @@ struct purge {
 	struct kmem *k;
 	struct ids holding; /* sites of which something is left */
 	struct ids empty;   /* the others, of ended processes */
-	struct ids named; /* user stacks of ended processes that still hold something */
+	struct ids named;   /* user stacks of ended processes that still hold something */
 };
 
 static int ids_add(struct ids *ids, uint64_t id)

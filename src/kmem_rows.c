@@ -327,8 +327,9 @@ int kmem_rows_read(struct kmem *k, struct row **ret, size_t *ret_n)
 	int err = read_origins(k);
 
 	if (!err)
-		err = k->o->show_allocs || k->o->older_ns ? read_blocks(&r)
-							  : tables_each_site(&k->tables, on_site, &r);
+		err = k->o->show_allocs || k->o->older_ns
+			      ? read_blocks(&r)
+			      : tables_each_site(&k->tables, on_site, &r);
 	if (err) {
 		rows_free(r.v, r.n);
 		return err;

@@ -97,8 +97,12 @@ static int size_maps(struct leak *l)
 	bool task_storage = feature_has(FEATURE_TASK_STORAGE);
 	int err;
 
-	l->tables = (struct tables){l->bpf->maps.block_slots, l->bpf->maps.blocks,
-				    l->bpf->maps.site_slots, l->bpf->maps.sites, 0, 0};
+	l->tables = (struct tables){l->bpf->maps.block_slots,
+				    l->bpf->maps.blocks,
+				    l->bpf->maps.site_slots,
+				    l->bpf->maps.sites,
+				    0,
+				    0};
 	err = tables_size(&l->tables, (uint32_t)blocks, (uint32_t)stacks + 1,
 			  (struct cfg *)&l->bpf->rodata->cfg);
 	if (!err && (leak_wants_every(o) || o->common.follow))
