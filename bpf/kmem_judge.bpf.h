@@ -23,7 +23,6 @@
 #define LIST_MAX    8192 /* objects of a slab */
 #define SHEAF_MAX   512
 #define SHEAVES_MAX 64 /* full ones of a node; the kernel keeps about 10 */
-#define NODES_MAX   16
 
 /* ---- lists of free objects ---- */
 

@@ -195,7 +195,8 @@ static int size_maps(struct kmem *k)
 				    0};
 	err = tables_size(&k->tables, (uint32_t)blocks, sites, (struct cfg *)&k->bpf->rodata->cfg);
 	if (!err)
-		err = bpf_map__set_max_entries(k->bpf->maps.kmem_origins, sites);
+		err = bpf_map__set_max_entries(k->bpf->maps.kmem_origins,
+					       slots_count(sites) + slots_spill_room(sites));
 	return err ? err : size_user_maps(k);
 }
 

@@ -245,9 +245,8 @@ def test_nothing_is_left_of_mixed_loads():
             loops.say()
             loops.expect("done")
             assert loops.finish() == 0
-            allocations = kmem.report()[-1]["allocations"]
-            assert allocations > 20000
-            kmem.report_with(lambda r: left_of(r) <= allocations / 10000)
+            kmem.report_with(lambda r: left_of(r) <= r[-1]["allocations"] / 10000
+                             and r[-1]["allocations"] > 20000)
             status, said = kmem.stop()
             trust = [o for o in said if o["type"] == "trust"][-1]
             assert trust["missed_allocations"] == 0 and trust["unverifiable_ratio"] == 0, trust
@@ -300,7 +299,7 @@ def test_user_stacks_of_ended_processes_make_room(tmp_path):
     """Each of them has a stack of its own; what holds nothing goes with its process."""
     with Kmem("slab", "--full", "--site", "do_eventfd", "--user-stack", "--max-stacks", 8,
               "0.4") as kmem:
-        for _ in range(20):
+        for _ in range(24):
             victim = hold("eventfd", tmp_path, 3)
             victim.say()
             victim.expect("held")
