@@ -131,6 +131,8 @@ void kmem_unload(struct kmem *k);
 
 /* ---- kmem_check.c ---- */
 
+/* Blocks are to be checked and the kernel can. */
+bool kmem_can_check(const struct kmem *k);
 /* Finds what the check needs; without it blocks stay unverified, which is said. */
 void kmem_check_start(struct kmem *k);
 /* Judges all blocks; what is free leaves the tables. 0 or -errno. */

@@ -13,6 +13,7 @@
 #include "kmem.skel.h"
 #include "lib/log.h"
 #include "trace/collect.h"
+#include "trace/features.h"
 #include "trace/judge.h"
 
 /*
@@ -22,11 +23,16 @@
  */
 #define MIN_AGE_NS 12000000ULL
 
+bool kmem_can_check(const struct kmem *k)
+{
+	return !k->o->no_check && feature_has(FEATURE_PERCPU_ELEM);
+}
+
 void kmem_check_start(struct kmem *k)
 {
 	struct kmem_judge *j = &k->bpf->bss->kmem_judge;
 
-	if (k->o->no_check)
+	if (!kmem_can_check(k))
 		return;
 	k->checks = judge_prepare(j, bpf_program__fd(k->bpf->progs.kmem_locate),
 				  bpf_program__fd(k->bpf->progs.kmem_confirm));

@@ -237,7 +237,7 @@ static void choose_programs(struct kmem *k)
 			bpf_program__set_autoload(
 				bpf_object__find_program_by_name(k->bpf->obj, bulk_program(i)),
 				true);
-	if (k->o->no_check)
+	if (!kmem_can_check(k))
 		return;
 	bpf_program__set_autoload(k->bpf->progs.kmem_locate, true);
 	bpf_program__set_autoload(k->bpf->progs.kmem_confirm, true);
@@ -263,6 +263,11 @@ int kmem_load(struct kmem *k)
 {
 	int err;
 
+	if (!feature_has(FEATURE_LOOP)) {
+		log_error("this kernel has no bpf_loop() (v5.17 or newer): only --watch, and "
+			  "--account without a time");
+		return -EOPNOTSUPP;
+	}
 	k->bpf = kmem_bpf__open();
 	if (!k->bpf)
 		return -errno;

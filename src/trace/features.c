@@ -77,6 +77,17 @@ static bool probe_find_vma(void)
 	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_find_vma, NULL) == 1;
 }
 
+static bool probe_loop(void)
+{
+	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_FUNC_loop, NULL) == 1;
+}
+
+static bool probe_percpu_elem(void)
+{
+	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_RAW_TRACEPOINT,
+				       BPF_FUNC_map_lookup_percpu_elem, NULL) == 1;
+}
+
 static bool probe_task_iter(void)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -224,6 +235,10 @@ static const struct {
 	[FEATURE_FIND_VMA] = {"find-vma",
 			      "whole stacks at once after exec and dlopen (v5.17, 7c7e3d31e785)",
 			      probe_find_vma},
+	[FEATURE_LOOP] = {"loop", "kmem follows allocations (v5.17, e6f2dd0f8067)", probe_loop},
+	[FEATURE_PERCPU_ELEM] = {"percpu-elem",
+				 "kmem asks the slab allocator about blocks (v5.19, 07343110b293)",
+				 probe_percpu_elem},
 	[FEATURE_VMALLOC_EVENTS] = {"vmalloc-events",
 				    "kmem follows vmalloc (6.12 has them, 6.1 not)",
 				    probe_vmalloc_events},

@@ -15,7 +15,8 @@ import time
 
 import pytest
 
-from conftest import DEADLINE, FINE, INCOMPLETE, MEMTALLY, USAGE, Lines, Victim, victim_path
+from conftest import (DEADLINE, FAILURE, FINE, INCOMPLETE, MEMTALLY, USAGE, Lines, Victim,
+                      need_method, victim_path)
 
 N = 9000
 # The leaf function, and how many objects it makes per piece, by kind.
@@ -42,6 +43,7 @@ class Kmem:
     """One run of memtally kmem --json; reports() yields (stacks, other objects) per tick."""
 
     def __init__(self, *args):
+        need_method("kmem", "slab, pages")
         self.proc = subprocess.Popen(
             [MEMTALLY, "kmem", "--json", "-T", "1000000", *map(str, args)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -261,6 +263,7 @@ def test_nothing_is_left_of_mixed_loads():
     ("o2", []), ("o2fp", []), ("o2", ["--folded", "-"])])
 def test_user_stack_names_who_called(variant, args, tmp_path):
     """Frames of the kernel, then those of the process down to its start."""
+    need_method("kmem", "slab, pages")
     victim = hold("pipe", tmp_path, 300, variant)
     folded = "--folded" in args
     kmem = subprocess.Popen(
@@ -422,6 +425,7 @@ def test_watch_ranks_what_grows():
 
 def test_suspect_finds_the_cache_and_its_stack(tmp_path):
     """One victim grows a cache while it watches, another while it traces."""
+    need_method("kmem", "slab, pages")
     first, second = hold("timerfd", tmp_path), hold("timerfd", tmp_path)
     kmem = subprocess.Popen([MEMTALLY, "kmem", "--suspect", "--json", "-T", "100000",
                              "-p", str(second.pid), "1"],
@@ -460,12 +464,28 @@ def test_refusals(args, word):
     assert done.returncode == USAGE and word in done.stderr
 
 
+def test_kernel_without_loops_is_said(monkeypatch):
+    monkeypatch.setenv("MEMTALLY_WITHOUT", "loop")
+    done = run_once("--duration", "0.1")
+    assert done.returncode == FAILURE and "bpf_loop" in done.stderr
+    assert run_once("--account").returncode == FINE
+
+
+def test_unverified_blocks_are_said(monkeypatch):
+    need_method("kmem", "slab, pages")
+    monkeypatch.setenv("MEMTALLY_WITHOUT", "percpu-elem")
+    done = run_once("slab", "--duration", "0.1")
+    assert done.returncode == FINE and "blocks not verified" in done.stdout
+
+
 def test_unknown_site_is_an_error():
+    need_method("kmem", "slab, pages")
     done = run_once("--site", "no_such_function_here")
     assert done.returncode == 1 and "no_such_function_here" in done.stderr
 
 
 def test_text_report():
+    need_method("kmem", "slab, pages")
     done = run_once("slab", "--full", "-T", "3", "--duration", "0.5")
     assert done.returncode in (FINE, INCOMPLETE), done.stderr
     assert "Top 3 stacks with outstanding allocations:" in done.stdout
