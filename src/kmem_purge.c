@@ -21,6 +21,12 @@ struct ids {
 
 struct purge {
 	struct kmem *k;
+	struct candidates {
+		struct candidate {
+			uint64_t site, user;
+		} * v;
+		size_t n, cap;
+	} ended;	    /* sites of ended processes */
 	struct ids holding; /* sites of which something is left */
 	struct ids empty;   /* the others, of ended processes */
 	struct ids named;   /* user stacks of ended processes that still hold something */
@@ -72,15 +78,28 @@ static int on_origin(const void *key, const void *value, void *arg)
 	const struct kmem_origin *o = value;
 	struct purge *g = arg;
 	const struct stack *st = o->user ? stacks_find(g->k->stacks, o->user) : NULL;
+	struct candidates *c = &g->ended;
 	struct process *p;
+	int err;
 
 	if (!st || !has_ended(g->k, st->proc_key, &p))
 		return 0;
-	if (!ids_has(&g->holding, *(const uint64_t *)key))
-		return ids_add(&g->empty, *(const uint64_t *)key);
+	err = array_reserve(&c->v, &c->cap, c->n + 1, sizeof(*c->v));
+	if (!err)
+		c->v[c->n++] = (struct candidate){*(const uint64_t *)key, o->user};
+	return err;
+}
+
+static int judge(struct purge *g, const struct candidate *c)
+{
+	struct process *p;
+
+	if (!ids_has(&g->holding, c->site))
+		return ids_add(&g->empty, c->site);
+	has_ended(g->k, stacks_find(g->k->stacks, c->user)->proc_key, &p);
 	if (p)
 		p->in_report = true;
-	return ids_add(&g->named, o->user);
+	return ids_add(&g->named, c->user);
 }
 
 static bool is_needless(const struct stack *st, void *arg)
@@ -102,10 +121,13 @@ static int purge_all(struct purge *g)
 
 	for (size_t i = 0; i < processes_count(all); i++)
 		processes_at(all, i)->in_report = false;
-	err = tables_each_site(&g->k->tables, on_site, g);
-	ids_sort(&g->holding);
+	/* In this order: what comes meanwhile is no candidate. */
+	err = collect_each(&map, on_origin, g);
 	if (!err)
-		err = collect_each(&map, on_origin, g);
+		err = tables_each_site(&g->k->tables, on_site, g);
+	ids_sort(&g->holding);
+	for (size_t i = 0; i < g->ended.n && !err; i++)
+		err = judge(g, &g->ended.v[i]);
 	if (err)
 		return err;
 	ids_sort(&g->empty);
@@ -131,6 +153,7 @@ int kmem_purge(struct kmem *k)
 	k->purge_wanted = false;
 	k->purged_ns = now;
 	err = purge_all(&g);
+	free(g.ended.v);
 	free(g.holding.v);
 	free(g.empty.v);
 	free(g.named.v);

@@ -64,16 +64,18 @@ static int on_origin(const void *key, const void *value, void *arg)
 	return 0;
 }
 
+/* After the sites: those of the last of them are there then, as are their stacks. */
 static int read_origins(struct kmem *k)
 {
 	struct collect_map caches = {bpf_map__fd(k->bpf->maps.kmem_caches), sizeof(uint64_t),
 				     sizeof(struct kmem_cache_info)};
 	struct collect_map origins = {bpf_map__fd(k->bpf->maps.kmem_origins), sizeof(uint64_t),
 				      sizeof(struct kmem_origin)};
-	int err;
+	int err = tracer_drain(k->tracer);
 
 	k->n_caches = k->n_origins = 0;
-	err = collect_each(&caches, on_cache, k);
+	if (!err)
+		err = collect_each(&caches, on_cache, k);
 	if (!err)
 		err = collect_each(&origins, on_origin, k);
 	if (!err && k->n_caches)
@@ -270,17 +272,15 @@ static struct row *row_new(struct rows *r, uint64_t site, uint8_t kind, int *ret
 
 /* ---- totals per site ---- */
 
-static int on_site(const void *key, const void *value, void *arg)
+static int row_of_site(struct rows *r, uint64_t id, const struct site *s)
 {
-	const struct site *s = value;
 	int64_t count = collect_count(s);
-	struct rows *r = arg;
 	struct row *row;
 	int err;
 
 	if (count <= 0)
 		return 0;
-	row = row_new(r, *(const uint64_t *)key, s->kind % KMEM_KINDS, &err);
+	row = row_new(r, id, s->kind % KMEM_KINDS, &err);
 	if (!row)
 		return err;
 	row->bytes = (uint64_t)MAX(s->bytes, 0) * r->k->sample;
@@ -289,6 +289,19 @@ static int on_site(const void *key, const void *value, void *arg)
 	row->frees = s->frees * r->k->sample;
 	row->age_mean_ns = collect_mean_age(s, r->now_ns);
 	return 0;
+}
+
+static int read_sites(struct rows *r)
+{
+	struct site_list sites = {0};
+	int err = tables_each_site(&r->k->tables, collect_site, &sites);
+
+	if (!err)
+		err = read_origins(r->k);
+	for (size_t i = 0; i < sites.n && !err; i++)
+		err = row_of_site(r, sites.v[i].id, &sites.v[i].site);
+	free(sites.v);
+	return err;
 }
 
 /* ---- blocks, for -a and -o ---- */
@@ -316,6 +329,8 @@ static int read_blocks(struct rows *r)
 	int err = lives_read(&q, &lives);
 
 	if (!err)
+		err = read_origins(r->k);
+	if (!err)
 		err = lives_each_site(&lives, on_lives, r);
 	lives_deinit(&lives);
 	return err;
@@ -324,12 +339,8 @@ static int read_blocks(struct rows *r)
 int kmem_rows_read(struct kmem *k, struct row **ret, size_t *ret_n)
 {
 	struct rows r = {.k = k, .now_ns = clock_mono_ns()};
-	int err = read_origins(k);
+	int err = k->o->show_allocs || k->o->older_ns ? read_blocks(&r) : read_sites(&r);
 
-	if (!err)
-		err = k->o->show_allocs || k->o->older_ns
-			      ? read_blocks(&r)
-			      : tables_each_site(&k->tables, on_site, &r);
 	if (err) {
 		rows_free(r.v, r.n);
 		return err;

@@ -2,8 +2,7 @@
 /*
  * leak.h - the parts of `memtally leak` among themselves: cmd_leak.c runs it, leak_load.c
  * prepares the kernel side, leak_events.c takes what the event ring brings, leak_rows.c makes rows
- * of the tables (leak_tables.c), leak_overhead.c watches what it costs, leak_losses.c says what was
- * lost.
+ * of the tables, leak_overhead.c watches what it costs, leak_losses.c says what was lost.
  */
 #ifndef MEMTALLY_LEAK_H
 #define MEMTALLY_LEAK_H
