@@ -27,6 +27,8 @@ int on_alloc(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	}
 	__sync_fetch_and_add(&totals.recognised, 1);
+	if (k->next)
+		__sync_fetch_and_add(&totals.linked, 1);
 	if (kstack_walk(ctx, k) != hash)
 		__sync_fetch_and_add(&totals.wrong, 1);
 	return 0;

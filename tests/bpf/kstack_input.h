@@ -6,6 +6,7 @@
 
 struct kstack_totals {
 	__u64 walked, recognised, wrong;
+	__u64 linked; /* of the recognised: begun on a CPU's stack for interrupts */
 };
 
 #endif
