@@ -259,15 +259,26 @@ static int load(struct kmem *k)
 	return err;
 }
 
+static int check_kernel(const struct kmem *k)
+{
+	if (!feature_has(FEATURE_LOOP))
+		log_error("this kernel has no bpf_loop() (v5.17 or newer): only --watch, and "
+			  "--account without a time");
+	else if (kmem_kinds(k->o) & ~PAGES_BIT && !feature_has(FEATURE_SLAB_EVENTS))
+		log_error("this kernel's events of slab objects do not name the cache (v6.1 or "
+			  "newer do): only pages, --watch and --account");
+	else
+		return 0;
+	return -EOPNOTSUPP;
+}
+
 int kmem_load(struct kmem *k)
 {
 	int err;
 
-	if (!feature_has(FEATURE_LOOP)) {
-		log_error("this kernel has no bpf_loop() (v5.17 or newer): only --watch, and "
-			  "--account without a time");
-		return -EOPNOTSUPP;
-	}
+	err = check_kernel(k);
+	if (err)
+		return err;
 	k->bpf = kmem_bpf__open();
 	if (!k->bpf)
 		return -errno;

@@ -59,22 +59,33 @@ static bool probe_exchange(void)
 	return fd >= 0;
 }
 
+static bool knows_struct(const char *name)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool ok;
+
+	if (!btf || libbpf_get_error(btf))
+		return false;
+	ok = btf__find_by_name_kind(btf, name, BTF_KIND_STRUCT) > 0;
+	btf__free(btf);
+	return ok;
+}
+
 /* What bpf/probe_name.bpf.h reads. */
 static bool probe_probe_name(void)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	bool ok = btf && !libbpf_get_error(btf);
-
-	if (!ok)
-		return false;
-	ok = btf__find_by_name_kind(btf, "uprobe_dispatch_data", BTF_KIND_STRUCT) > 0;
-	btf__free(btf);
-	return ok;
+	return knows_struct("uprobe_dispatch_data");
 }
 
 static bool probe_find_vma(void)
 {
 	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_find_vma, NULL) == 1;
+}
+
+/* Before, this event had the record of others, and no cache among its arguments. */
+static bool probe_slab_events(void)
+{
+	return knows_struct("trace_event_raw_kmem_cache_alloc");
 }
 
 static bool probe_loop(void)
@@ -90,14 +101,7 @@ static bool probe_percpu_elem(void)
 
 static bool probe_task_iter(void)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	bool ok = btf && !libbpf_get_error(btf) &&
-		  btf__find_by_name_kind(btf, "bpf_iter__task_file", BTF_KIND_STRUCT) > 0 &&
-		  btf__find_by_name_kind(btf, "bpf_iter__task_vma", BTF_KIND_STRUCT) > 0;
-
-	if (!libbpf_get_error(btf))
-		btf__free(btf);
-	return ok;
+	return knows_struct("bpf_iter__task_file") && knows_struct("bpf_iter__task_vma");
 }
 
 #ifndef SYS_cachestat
@@ -239,6 +243,10 @@ static const struct {
 	[FEATURE_PERCPU_ELEM] = {"percpu-elem",
 				 "kmem asks the slab allocator about blocks (v5.19, 07343110b293)",
 				 probe_percpu_elem},
+	[FEATURE_SLAB_EVENTS] = {"slab-events",
+				 "kmem follows slab objects: events name their cache (v6.1, "
+				 "11e9734bcb6a)",
+				 probe_slab_events},
 	[FEATURE_VMALLOC_EVENTS] = {"vmalloc-events",
 				    "kmem follows vmalloc (6.12 has them, 6.1 not)",
 				    probe_vmalloc_events},

@@ -464,10 +464,11 @@ def test_refusals(args, word):
     assert done.returncode == USAGE and word in done.stderr
 
 
-def test_kernel_without_loops_is_said(monkeypatch):
-    monkeypatch.setenv("MEMTALLY_WITHOUT", "loop")
+@pytest.mark.parametrize("lacks,word", [("loop", "bpf_loop"), ("slab-events", "cache")])
+def test_kernel_that_is_too_old_is_said(lacks, word, monkeypatch):
+    monkeypatch.setenv("MEMTALLY_WITHOUT", lacks)
     done = run_once("--duration", "0.1")
-    assert done.returncode == FAILURE and "bpf_loop" in done.stderr
+    assert done.returncode == FAILURE and word in done.stderr
     assert run_once("--account").returncode == FINE
 
 
