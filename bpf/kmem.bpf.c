@@ -11,6 +11,7 @@
  */
 /* No look-up under mmap_lock here: allocations happen with it held. */
 #define UNWIND_NO_FIND_VMA
+#define WALK_WINDOW 1024 /* of user stack read at once, into the scratch of a level */
 #define OUTSTANDING_SLOTS
 #include "kmem_record.bpf.h"
 #include "kmem_bulk.bpf.h"
