@@ -111,9 +111,6 @@ void leak_say_stacks(const struct leak *l)
 		log_verbose(
 			"stacks: %llu of those at an unknown mapping were finished in user space",
 			(unsigned long long)stats[STAT_RAWS]);
-	if (stats[STAT_RAWS_FULL])
-		log_verbose("stacks: %llu more were not, as memtally was too slow to take them",
-			    (unsigned long long)stats[STAT_RAWS_FULL]);
 	if (stats[STAT_WALK_FP])
 		log_verbose("stacks: %llu hold frames by frame pointer, plausible but not proven",
 			    (unsigned long long)stats[STAT_WALK_FP]);
