@@ -56,6 +56,8 @@ static const struct method {
 	{"cachestat", "direct I/O", "system calls", {0}, 0},
 	{"resident", "pages", "cachestat(2)", {FEATURE_CACHESTAT}, 1},
 	{"resident", "pages", "mincore(2)", {0}, 0},
+	{"resident", "all files", "task-iterators", {FEATURE_TASK_ITER}, 1},
+	{"resident", "all files", "/proc", {0}, 0},
 };
 
 static const char *lacks(const struct method *m)

@@ -18,6 +18,7 @@ WITHOUT = [
     ("fault-events", "cachestat", "fault starts", "software event"),
     ("direct-events,kprobe", "cachestat", "direct I/O", "system calls"),
     ("cachestat", "resident", "pages", "mincore(2)"),
+    ("task-iterators", "resident", "all files", "/proc"),
 ]
 
 

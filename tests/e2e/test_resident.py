@@ -11,7 +11,8 @@ import tempfile
 
 import pytest
 
-from conftest import DEADLINE, FAILURE, FINE, INCOMPLETE, MEMTALLY, USAGE, memtally, need, wait_until
+from conftest import (DEADLINE, FAILURE, FINE, INCOMPLETE, MEMTALLY, USAGE, memtally, methods, need,
+                      wait_until)
 
 PAGE = mmap.PAGESIZE
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/map_files"), reason="no map_files")
@@ -356,7 +357,7 @@ def test_overlayfs(tmp_path, sparse_file):
         assert residency(lower / "file") == before
         proc = open_in(at / "file", lower / "file")
         files, objects = resident("--top", 1000000)
-        assert objects[0]["method"] == "task-iterators"
+        assert objects[0]["method"] == methods()["resident"]["all files"]
         for path in (at / "file", lower / "file"):
             assert files[str(path)]["cached_pages"] == 300, path
         assert files[str(lower / "file")]["inode"] == os.stat(lower / "file").st_ino
@@ -368,10 +369,15 @@ def test_overlayfs(tmp_path, sparse_file):
 
 # ---- the machine ----
 
+def tells_dirty():
+    """mincore(2) does not."""
+    return methods()["resident"]["pages"] == "cachestat(2)"
+
+
 def machine(monkeypatch, without, *args):
     monkeypatch.setenv("MEMTALLY_WITHOUT", without)
     files, objects = resident("--top", 1000000, *args)
-    assert objects[0]["method"] == ("/proc" if without else "task-iterators")
+    assert objects[0]["method"] == ("/proc" if without else methods()["resident"]["all files"])
     assert any("closed files" in text for text in objects[0]["skipped"])
     return files
 
@@ -389,8 +395,9 @@ def test_machine_ways(sparse_file, without, monkeypatch):
     finally:
         finish(proc)
     found = files[str(sparse_file)]
-    assert (found["cached_pages"], found["pages"], found["dirty_pages"]) == (300, 601, 0)
-    assert found["method"] == "cachestat" and any(found["map"])
+    assert (found["cached_pages"], found["pages"]) == (300, 601)
+    assert found["dirty_pages"] == (0 if tells_dirty() else None)
+    assert f"{found['method']}(2)" == methods()["resident"]["pages"] and any(found["map"])
     assert found["inode"] == os.stat(sparse_file).st_ino
     assert str(uncached) not in files, "nothing of it is cached"
     assert residency(sparse_file) == before, "looking changed what is cached"
@@ -408,24 +415,35 @@ def test_machine_dirty_first(tmp_path):
         finish(proc)
     order = [o["dirty_pages"] or 0 for o in objects if o["type"] == "file"]
     assert order == sorted(order, reverse=True)
-    assert files[str(path)]["dirty_pages"] + files[str(path)]["writeback_pages"] <= 2000
+    found = files[str(path)]
+    if tells_dirty():
+        assert found["dirty_pages"] + found["writeback_pages"] <= 2000
+    else:
+        assert found["dirty_pages"] is None and found["cached_pages"] <= 2000
+
+
+def processor_time(who):
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
 
 
 def test_many_files():
-    """A directory of 100 000 files takes seconds of CPU, not minutes (0.6 s without JSON)."""
+    """Asking about 100 000 files costs little more than making them (1.5 times): nothing is done
+    for each file that grows with their number."""
     directory = tempfile.mkdtemp(dir="/dev/shm", prefix="memtally-many-")
     try:
+        began = processor_time(resource.RUSAGE_SELF)
         for i in range(100000):
             os.close(os.open(f"{directory}/{i}", os.O_CREAT | os.O_WRONLY))
+        making = processor_time(resource.RUSAGE_SELF) - began
         for i in range(0, 100000, 1000):
             with open(f"{directory}/{i}", "wb") as f:
                 f.write(b"x" * PAGE)
-        began = resource.getrusage(resource.RUSAGE_CHILDREN)
+        began = processor_time(resource.RUSAGE_CHILDREN)
         files, _ = resident("--top", 1000000, directory)
-        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        asking = processor_time(resource.RUSAGE_CHILDREN) - began
         assert len(files) == 100000
         assert sum(f["cached_pages"] for f in files.values()) == 100
-        spent = ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime
-        assert spent < 12, f"{spent} s of CPU"
+        assert asking < 10 * making, f"{asking} s of CPU for what was made in {making} s"
     finally:
         shutil.rmtree(directory)

@@ -31,7 +31,7 @@ seeds="base-files bash coreutils util-linux mount procps kmod iproute2 busybox-s
 	libbpf-dev libelf-dev libdw-dev zlib1g-dev libpopt-dev libjansson-dev libiberty-dev
 	libcmocka-dev libncurses-dev linux-libc-dev libc6-dev libstdc++-12-dev
 	libasan8 libubsan1 libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0
-	fio e2fsprogs xfsprogs redis-server"
+	fio e2fsprogs xfsprogs redis-server tmux"
 
 fetch()
 {

@@ -21,7 +21,7 @@ seeds="base-files bash dash coreutils util-linux mount procps kmod iproute2 busy
 	python3 python3-pytest binutils gcc libc6-dev elfutils bpftool sysctl
 	libbpf1 libelf1 libdw1 zlib1g libzydis4.0 libpopt0 libjansson4 libcmocka0
 	libncursesw6 ncurses-base libasan8 libubsan1 musl libjemalloc2 libtcmalloc-minimal4
-	libmimalloc2.0 libc++1 libc++abi1 fio e2fsprogs xfsprogs redis-server"
+	libmimalloc2.0 libc++1 libc++abi1 fio e2fsprogs xfsprogs redis-server tmux"
 
 say()
 {
