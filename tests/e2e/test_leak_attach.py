@@ -5,7 +5,7 @@ import math
 import os
 
 import pytest
-from conftest import FINE, assert_truth, frame_name, memtally, rows_of, shared_library
+from conftest import FINE, assert_truth, frame_name, load, memtally, rows_of, shared_library
 from test_leak_options import binomial_bounds, only_sites
 
 WAYS = {
@@ -82,7 +82,7 @@ def assert_unbiased(t, truth, site, size, interval):
 def test_sampled_operator_new(attach, allocator):
     """A block that passes through operator new and malloc is drawn once."""
     env = {"LD_PRELOAD": shared_library(allocator)} if allocator else None
-    t, truth = attach("cpp-o2", "--nodes", "100000", "--throws", "0", options=["-s", "1024"],
+    t, truth = attach("cpp-o2", "--nodes", load(100000), "--throws", "0", options=["-s", "1024"],
                       env=env)
     assert_unbiased(t, truth, "node", 120, 1024)
 
@@ -91,7 +91,7 @@ def test_sampled_operator_new(attach, allocator):
 @pytest.mark.parametrize("name", ["threads-o2", "threads-musl"])
 def test_sampled_calloc(attach, name, zeroed):
     """musl's calloc calls malloc, glibc's does not."""
-    t, truth = attach(name, "--loops", "25000", *zeroed, options=["-s", "512"])
+    t, truth = attach(name, "--loops", load(25000), *zeroed, options=["-s", "512"])
     assert_unbiased(t, truth, "leak", 88, 512)
 
 
@@ -102,11 +102,11 @@ def test_skipped_returns_cost_nothing(victim, tally):
         pytest.skip("the kernel has no uprobe-session")
     trap_ns = {}
     for way in ("uprobe-session", "uprobe-multi"):
-        v = victim("threads-o2", "--loops", "50000", "--short", "0")
+        v = victim("threads-o2", "--loops", load(50000), "--short", "0")
         t = tally("-p", v.pid, "-v", "-z", "1G", env=environment(way)).started()
         v.run()
         t.stop()
         end = t.end
-        assert end["events"] > 200000
+        assert end["events"] > load(200000)
         trap_ns[way] = end["trap_cpu_ratio"] * end["duration_s"] * 1e9 / end["events"]
     assert trap_ns["uprobe-session"] < 0.8 * trap_ns["uprobe-multi"], trap_ns

@@ -8,8 +8,8 @@ import signal
 import subprocess
 
 import pytest
-from conftest import (FINE, INCOMPLETE, USAGE, assert_truth, frame_name, losses_of, memtally,
-                      rows_of, symbols_of, victim_path)
+from conftest import (FINE, INCOMPLETE, USAGE, assert_truth, frame_name, load, losses_of,
+                      memtally, rows_of, symbols_of, victim_path)
 
 def total(truth):
     return (sum(s["bytes"] for s in truth["sites"].values()),
@@ -168,15 +168,16 @@ def binomial_bounds(n, p, alarm):
 @pytest.mark.parametrize("interval", [512, 2048])
 def test_sampling(trace, interval):
     """
-    400000 blocks of 88 bytes, sampled at a mean distance of `interval` bytes: each is
+    Many blocks (400000) of 88 bytes, sampled at a mean distance of `interval` bytes: each is
     sampled with p = 1 - exp(-88 / interval), independently (Poisson), and stands for 1/p
     blocks. The estimate may leave the binomial's bounds once in ten million runs; one
     more percent is granted to the rounding of weights.
     """
-    n, size = 400000, 88
+    loops, size = load(100000), 88
+    n = 4 * loops
     p = 1 - math.exp(-size / interval)
     high, low = binomial_bounds(n, p, 1e-7)
-    t, truth, _ = trace("threads-o2", "--loops", "100000", options=["-s", str(interval)])
+    t, truth, _ = trace("threads-o2", "--loops", loops, options=["-s", str(interval)])
     row, = rows_of(t.last, truth["sites"]["leak"])
     assert row.obj["estimated"] is True
     assert low / p * 0.99 <= row.count <= high / p * 1.01, (row.count, low / p, high / p)
@@ -252,7 +253,7 @@ def test_by_thread(trace):
     """A row per thread: the numbers of each, and threads that gave all back have none."""
     t, truth, _ = trace("threads-o2", options=["--by", "thread"])
     rows = rows_of(t.last, truth["sites"]["leak"])
-    assert [(r.bytes, r.count) for r in rows] == [(20000 * 88, 20000)] * 4
+    assert [(r.bytes, r.count) for r in rows] == [(load(20000) * 88, load(20000))] * 4
     tids = {r.obj["tid"] for r in rows}
     assert len(tids) == 4 and truth["pid"] not in tids
     assert len(t.last.rows) == 4

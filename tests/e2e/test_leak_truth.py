@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 from conftest import (INCOMPLETE, VICTIMS, assert_no_losses, assert_stacks_complete, assert_truth,
-                      build_id_of, drop_libgcc_tables, frame_name, losses_of, rows_of, shared_library, symbols_of,
+                      build_id_of, drop_libgcc_tables, frame_name, load, losses_of, rows_of, shared_library, symbols_of,
                       victim_path)
 
 VARIANTS = ["o0", "o2fp", "o2"]
@@ -103,7 +103,7 @@ def test_realloc_elsewhere(trace, shape):
 def test_threads(trace, variant):
     """80000 blocks in four threads; 30 short threads and all arenas are no leak."""
     t, truth, _ = trace(f"threads-{variant}")
-    assert truth["sites"]["leak"]["bytes"] == 7040000
+    assert truth["sites"]["leak"]["bytes"] == load(80000) * 88
     assert_truth(t.last, truth)
     assert_stacks_complete(t.last, truth, bottom=None)
     t.assert_clean()
@@ -130,8 +130,8 @@ def test_threads_with_mapped_stacks(trace):
 
 @pytest.mark.parametrize("small,large", [(1000000, 50000)])
 def test_a_million_blocks(trace, small, large):
-    t, truth, _ = trace("overflow-o2", "--small", str(small), "--large", str(large),
-                        "--temporary", "20000")
+    t, truth, _ = trace("overflow-o2", "--small", load(small), "--large", load(large),
+                        "--temporary", load(20000))
     assert_truth(t.last, truth)
     t.assert_clean()
 
@@ -156,8 +156,9 @@ def test_full_table_is_said(trace):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_unique_stacks(trace, variant):
     """8000 stacks of ten blocks each: all there, each once, decoded from their frames."""
-    t, truth, _ = trace(f"stacks-{variant}")
-    assert len(t.last.rows) == 8000
+    number = load(8000)
+    t, truth, _ = trace(f"stacks-{variant}", "--stacks", number)
+    assert len(t.last.rows) == number
     seen = set()
     for row in t.last.rows:
         assert (row.bytes, row.count) == (320, 10), row
@@ -166,7 +167,7 @@ def test_unique_stacks(trace, variant):
         assert len(bits) == 13, row
         assert [n for n, _ in itertools.groupby(row.names)][:2] == ["stack_leaf", "next"]
         seen.add(int("".join(bits), 2))
-    assert seen == set(range(8000))
+    assert seen == set(range(number))
     t.assert_clean()
 
 

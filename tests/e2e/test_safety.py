@@ -8,8 +8,8 @@ import signal
 import subprocess
 
 import pytest
-from conftest import (DEADLINE, FINE, MEMTALLY, Tally, assert_truth, drop_libgcc_tables, losses_of, shared_library, victim_path,
-                      wait_until)
+from conftest import (DEADLINE, FINE, MEMTALLY, Tally, assert_truth, drop_libgcc_tables, load, losses_of,
+                      shared_library, victim_path, wait_until)
 
 
 def status_field(pid, name):
@@ -63,7 +63,7 @@ def test_no_probe_stays(victim, tally, own_program, how):
 
 def test_killed_in_the_middle(victim, tally):
     """kill -9 while the target allocates in eight threads: it ends well."""
-    v = victim("churn-o2", "--loops", "100000")
+    v = victim("churn-o2", "--loops", load(100000))
     t = tally("-p", v.pid).started()
     v.say()
     wait_until(lambda: int(status_field(v.pid, "Threads")) > 8, "the threads")
@@ -75,7 +75,7 @@ def test_killed_in_the_middle(victim, tally):
 
 def test_attach_and_detach_again_and_again(victim):
     """Ten runs over one busy target, each begun and ended anywhere in its calls."""
-    v = victim("churn-o2", "--loops", "300000")
+    v = victim("churn-o2", "--loops", load(300000))
     v.say()
     for _ in range(10):
         t = Tally("-p", v.pid)
@@ -191,7 +191,7 @@ def test_held_program_dies_with_us(tmp_path):
 
 def test_memory_stays_bounded(victim, tally):
     """Reports over 200000 blocks and 50 ticks do not make memtally grow."""
-    v = victim("overflow-o2", "--small", "200000", "--large", "0")
+    v = victim("overflow-o2", "--small", load(200000), "--large", "0")
     t = tally("-p", v.pid, "0.05").started()
     v.run()
     sizes = []

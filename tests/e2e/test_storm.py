@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from conftest import FINE, INCOMPLETE, Victim, assert_truth, need_method, victim_path
+from conftest import FINE, INCOMPLETE, Victim, assert_truth, load, need_method, victim_path
 from test_cachestat import CacheTally
 from test_faults import Faults, counters
 from test_kmem import Kmem, counts
@@ -34,8 +34,8 @@ def calm_kernel():
 
 
 def test_leak(trace):
-    t, truth, _ = trace("threads-o2", "--threads", str(THREADS), "--loops", "15000", "--short", "60")
-    assert truth["sites"]["leak"]["count"] == THREADS * 15000
+    t, truth, _ = trace("threads-o2", "--threads", str(THREADS), "--loops", load(15000), "--short", "60")
+    assert truth["sites"]["leak"]["count"] == THREADS * load(15000)
     assert_truth(t.last, truth)
     t.assert_clean()
 

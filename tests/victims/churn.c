@@ -74,7 +74,7 @@ int main(int argc, char **argv)
 	long bytes = 0, count = 0;
 
 	victim_init(argc, argv);
-	loops = victim_option("loops", 20000);
+	loops = victim_load("loops", 20000);
 	victim_go();
 	for (long i = 0; i < PAIRS; i++) {
 		start(&ids[2 * i], stacks[2 * i], producer, i);

@@ -83,7 +83,7 @@ int main(int argc, char **argv)
 
 	victim_init(argc, argv);
 	threads = victim_option("threads", 4);
-	loops = victim_option("loops", 20000);
+	loops = victim_load("loops", 20000);
 	zeroed = victim_text("zeroed") != NULL;
 	short_threads = victim_option("short", 30);
 	pthread_barrier_init(&barrier, NULL, threads ? threads : 1);

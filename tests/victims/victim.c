@@ -63,6 +63,13 @@ long victim_option(const char *name, long fallback)
 	return text ? strtol(text, NULL, 0) : fallback;
 }
 
+long victim_load(const char *name, long fallback)
+{
+	const char *part = getenv("E2E_PART");
+
+	return victim_option(name, part ? fallback / strtol(part, NULL, 10) : fallback);
+}
+
 void victim_init(int argc, char **argv)
 {
 	const char *file;

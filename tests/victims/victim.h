@@ -57,6 +57,9 @@ extern "C" {
 
 /* The value of `--name N`, or `fallback`; victim_text() is for strings. */
 long victim_option(const char *name, long fallback);
+
+/* The same where the fallback only makes a load longer: its E2E_PART-th part (conftest.py). */
+long victim_load(const char *name, long fallback);
 const char *victim_text(const char *name);
 
 /* Remembers the options. First call of main(). */
