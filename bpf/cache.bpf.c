@@ -13,6 +13,7 @@
  *
  * Pending state follows all processes; only the counters are those of wanted ones.
  */
+#define UNWIND_NO_FIND_VMA
 #include "cache_direct.bpf.h"
 #include "cache_events.bpf.h"
 #include "cache_fault.bpf.h"

@@ -13,6 +13,7 @@
  * on v5.10: no atomic fetch, no bpf_loop, no task storage.
  */
 #define CACHE_CALLS
+#define UNWIND_NO_FIND_VMA
 #include "cache_direct.bpf.h"
 #include "cache_events.bpf.h"
 #include "cache_io.bpf.h"

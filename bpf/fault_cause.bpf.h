@@ -8,7 +8,7 @@
 #define FAULT_CAUSE_BPF_H
 
 #include "fault_state.bpf.h"
-#include "vma.bpf.h"
+#include "fault_vma.bpf.h"
 
 #define FAULT_PRESENT 1 /* x86 error code: there was a page, its rights did not suffice */
 #define FAULT_WRITE   2

@@ -8,7 +8,7 @@
 
 #include "fault_stack.bpf.h"
 #include "outstanding.bpf.h"
-#include "vma.bpf.h"
+#include "fault_vma.bpf.h"
 
 /*
  * The cells proper, which user space sees mapped; which of them has an id; and which are

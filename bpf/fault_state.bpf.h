@@ -5,7 +5,7 @@
 
 #include "common.bpf.h"
 #include "faults_abi.h"
-#include "vma.bpf.h"
+#include "fault_vma.bpf.h"
 
 /* Records of tracepoints that are the same on every kernel from 5.10 to 7.2. */
 struct signal_record {

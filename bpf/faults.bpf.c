@@ -22,7 +22,7 @@
 #define WALK_NOTES  32
 #include "common.bpf.h"
 #include "procs.bpf.h"
-#include "vma.bpf.h"
+#include "fault_vma.bpf.h"
 #include "fault_state.bpf.h"
 #include "fault_regs.bpf.h"
 #include "fault_cause.bpf.h"

@@ -258,8 +258,7 @@ static inline __attribute__((always_inline)) int walk_step_any(struct walk *w)
 	if (w->entry)
 		return walk_leave_entry(w);
 	if (pc - w->m_start >= w->m_len && !walk_locate(w, &pc)) {
-		if ((w->flags & WALK_FLAG_ASK) &&
-		    (!unwind_cfg.find_vma || (w->flags & (WALK_FLAG_NEW | WALK_FLAG_BUSY))))
+		if ((w->flags & WALK_FLAG_ASK) && (w->flags & (WALK_FLAG_NEW | WALK_FLAG_BUSY)))
 			return WALK_ASK;
 		return walk_leave_by_fp(w, unwind_cfg.mode == UNWIND_FP ? WALK_NO_ROW
 									: WALK_NO_MAPPING);

@@ -6,10 +6,10 @@
  * The slice of a process follows its mappings by some milliseconds, in which an exec'd
  * program or a fresh library already runs. So a pc that no slice knows is looked up in
  * the kernel's own list, by bpf_find_vma() (v5.17, 7c7e3d31e785 "bpf: Introduce helper
- * bpf_find_vma"), and the file there by its inode. Never on the ordinary path: a look-up
- * costs as much as two frames.
+ * bpf_find_vma") or by reading the list without a lock (vma.bpf.h), and the file there by its
+ * inode. Never on the ordinary path: a look-up costs as much as two frames.
  *
- * With COMPAT_OLD or UNWIND_NO_FIND_VMA it is left out.
+ * With UNWIND_NO_FIND_VMA it is left out.
  */
 #ifndef MEMTALLY_UNWIND_VMA_BPF_H
 #define MEMTALLY_UNWIND_VMA_BPF_H
@@ -25,13 +25,16 @@ struct {
 	__type(value, struct unwind_object);
 } unwind_objects SEC(".maps");
 
-#if !defined(UNWIND_NO_FIND_VMA) && !defined(COMPAT_OLD)
+#ifndef UNWIND_NO_FIND_VMA
+#include "vma.bpf.h"
+
 struct walk_vma {
 	__u64 start, len, offset, size;
 	__u64 file; /* 0: not of a file */
 	struct unwind_object_key key, overlay;
 };
 
+#ifndef COMPAT_OLD
 static long walk_on_vma(struct task_struct *task, struct vm_area_struct *vma, void *arg)
 {
 	struct file *file = vma->vm_file;
@@ -40,7 +43,7 @@ static long walk_on_vma(struct task_struct *task, struct vm_area_struct *vma, vo
 
 	v->start = vma->vm_start;
 	v->len = vma->vm_end - v->start;
-	v->offset = vma->vm_pgoff << (unwind_cfg.find_vma & 31);
+	v->offset = vma->vm_pgoff << (unwind_cfg.page_shift & 31);
 	v->file = (__u64)file;
 	if (!file)
 		return 0;
@@ -49,6 +52,41 @@ static long walk_on_vma(struct task_struct *task, struct vm_area_struct *vma, vo
 	v->key.ino = inode->i_ino;
 	v->key.dev = inode->i_sb->s_dev;
 	return 0;
+}
+#endif
+
+/* None may be found where the list is being changed: that is -EBUSY too. */
+static __always_inline long walk_read_vma(struct walk_vma *v, __u64 pc)
+{
+	struct mm_struct___vma *mm =
+		BPF_CORE_READ((struct task_struct___vma *)bpf_get_current_task(), mm);
+	struct vma_scratch *s;
+	struct file *file;
+	struct inode *inode;
+	__u32 zero = 0;
+
+	s = bpf_map_lookup_elem(&vma_scratches, &zero);
+	if (!s || !mm || !vma_locate(s, mm, pc))
+		return -WALK_EBUSY;
+	v->start = VMA_FIELD(s, vm_start);
+	v->len = VMA_FIELD(s, vm_end) - v->start;
+	v->offset = VMA_FIELD(s, vm_pgoff) << (unwind_cfg.page_shift & 31);
+	v->file = VMA_FIELD(s, vm_file);
+	file = (void *)v->file;
+	inode = BPF_CORE_READ(file, f_inode);
+	v->size = BPF_CORE_READ(inode, i_size);
+	v->key.ino = BPF_CORE_READ(inode, i_ino);
+	v->key.dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	return 0;
+}
+
+static __always_inline long walk_ask_vma(struct walk_vma *v, __u64 pc)
+{
+#ifndef COMPAT_OLD
+	if (unwind_cfg.find_vma)
+		return bpf_find_vma(bpf_get_current_task_btf(), pc, walk_on_vma, v, 0);
+#endif
+	return walk_read_vma(v, pc);
 }
 
 /*
@@ -91,9 +129,9 @@ static __always_inline int walk_find_vma(struct walk *w, __u64 pc)
 	__u64 at;
 	long err;
 
-	if (!unwind_cfg.find_vma || w->pc == w->tramp)
+	if (w->pc == w->tramp)
 		return 0;
-	err = bpf_find_vma(bpf_get_current_task_btf(), pc, walk_on_vma, &v, 0);
+	err = walk_ask_vma(&v, pc);
 	if (err) {
 		w->flags |= err == -WALK_EBUSY ? WALK_FLAG_BUSY : 0;
 		return 0;

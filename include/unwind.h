@@ -36,9 +36,10 @@ enum unwind_mode {		 /* --unwind */
 struct unwind_cfg {
 	__u32 max_frames; /* 1 to UNWIND_MAX_FRAMES */
 	__u32 mode;	  /* enum unwind_mode */
-	__u32 find_vma;	  /* log2 of the page size; 0: the kernel has no bpf_find_vma() */
+	__u32 page_shift;
+	__u32 find_vma; /* 0: the kernel has no bpf_find_vma() */
 };
-_Static_assert(sizeof(struct unwind_cfg) == 12, "layout");
+_Static_assert(sizeof(struct unwind_cfg) == 16, "layout");
 
 /* How a walk ended. Same order as enum stack_status of src/lib/snapshot.h. */
 enum walk_status {

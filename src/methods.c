@@ -32,6 +32,7 @@ static const struct method {
 	{"leak", "state", "in the task", {FEATURE_TASK_STORAGE}, 1},
 	{"leak", "state", "in a hash table", {0}, 0},
 	{"leak", "new code", "at once", {FEATURE_TRACEPOINTS, FEATURE_FIND_VMA}, 2},
+	{"leak", "new code", "at once, from the kernel's tree", {FEATURE_TRACEPOINTS}, 1},
 	{"leak", "new code", "at the next look", {0}, 0},
 	{"kmem",
 	 "slab, pages",

@@ -237,7 +237,8 @@ static const struct {
 	[FEATURE_TRACEPOINTS] = {"tracepoints", "process events; needed by --follow and exec",
 				 probe_tracepoints},
 	[FEATURE_FIND_VMA] = {"find-vma",
-			      "whole stacks at once after exec and dlopen (v5.17, 7c7e3d31e785)",
+			      "stacks after exec and dlopen; else by reading the kernel's tree "
+			      "(v5.17, 7c7e3d31e785)",
 			      probe_find_vma},
 	[FEATURE_LOOP] = {"loop", "kmem follows allocations (v5.17, e6f2dd0f8067)", probe_loop},
 	[FEATURE_PERCPU_ELEM] = {"percpu-elem",

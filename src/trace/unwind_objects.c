@@ -136,8 +136,6 @@ bool unwind_objects_same_build(const struct object *a, const struct object *b)
 
 void unwind_configure(struct unwind_cfg *cfg)
 {
-	cfg->find_vma = 0;
-	for (long page = sysconf(_SC_PAGESIZE); feature_has(FEATURE_FIND_VMA) && page > 1;
-	     page >>= 1)
-		cfg->find_vma++;
+	cfg->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
+	cfg->find_vma = feature_has(FEATURE_FIND_VMA);
 }

@@ -118,6 +118,7 @@ static int load(struct harness *h)
 		return -ENOMEM;
 	h->skel->rodata->unwind_cfg.mode = h->mode;
 	unwind_configure(&h->skel->rodata->unwind_cfg);
+	h->skel->rodata->unwind_cfg.find_vma &= !h->read_vma;
 	h->skel->rodata->stop_every = h->stop_every;
 	if (h->max_frames)
 		h->skel->rodata->unwind_cfg.max_frames = h->max_frames;

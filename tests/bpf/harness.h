@@ -24,6 +24,7 @@ struct harness {
 	uint32_t max_frames; /* 0: UNWIND_MAX_FRAMES */
 	bool follow_maps;
 	bool no_slice;	     /* mappings stay unknown: the walk must ask the kernel */
+	bool read_vma;	     /* ... by reading its tree, not by bpf_find_vma() */
 	bool no_tables;	     /* nor are the files compiled */
 	bool one_cpu;	     /* the drain preempts the program: tables always come in time */
 	uint32_t stop_every; /* every_enter: SIGSTOP after so many hits; 0: never */

@@ -213,16 +213,6 @@ static void test_uretprobes_hide_nothing(void **state)
 	personality(0);
 }
 
-static bool has_find_vma(void)
-{
-	struct unwind_cfg cfg;
-
-	unwind_configure(&cfg);
-	if (!cfg.find_vma)
-		print_message("skipped: no bpf_find_vma() in this kernel\n");
-	return cfg.find_vma;
-}
-
 /* As between exec and the first slice: whole stacks, by inode; else a cut one, told why. */
 static void check_without_slice(bool tables)
 {
@@ -258,14 +248,12 @@ static void check_without_slice(bool tables)
 static void test_without_slice(void **state)
 {
 	(void)state;
-	if (!has_find_vma())
-		skip();
 	check_without_slice(true);
 	check_without_slice(false);
 }
 
 /* Frame by frame, with the kernel asked at every change of the mapping. */
-static void test_truth_without_slice(void **state)
+static void check_truth_without_slice(bool read_vma)
 {
 	char path[PATH_MAX + 32];
 	char *argv[] = {path, "5", NULL};
@@ -277,12 +265,10 @@ static void test_truth_without_slice(void **state)
 		.program = "every_enter",
 		.mode = UNWIND_DWARF,
 		.no_slice = true,
+		.read_vma = read_vma,
 	};
 	struct gt_report r;
 
-	(void)state;
-	if (!has_find_vma())
-		skip();
 	snprintf(path, sizeof(path), "%s/unwind_cxx", victims);
 	assert_int_equal(gt_run(&h, &r), 0);
 	gt_print(&h, &r);
@@ -294,6 +280,13 @@ static void test_truth_without_slice(void **state)
 	assert_int_equal(r.counts[GT_MISSING], 0);
 	assert_true(r.exact >= 99);
 	harness_stop(&h);
+}
+
+static void test_truth_without_slice(void **state)
+{
+	(void)state;
+	check_truth_without_slice(false);
+	check_truth_without_slice(true);
 }
 
 /* Modes other than dwarf load too, and take what they can. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The look-up of bpf/vma.bpf.h in the running process, one per BPF_PROG_TEST_RUN. */
 #define UNWIND_NO_FIND_VMA
-#include "vma.bpf.h"
+#include "fault_vma.bpf.h"
 #include "vma_input.h"
 
 struct vma_input input;

@@ -12,7 +12,8 @@ from conftest import FINE, memtally
 WITHOUT = [
     ("uprobe-multi", "leak", "probes", "one perf event each"),
     ("task-storage", "leak", "state", "in a hash table"),
-    ("find-vma", "leak", "new code", "at the next look"),
+    ("find-vma", "leak", "new code", "at once, from the kernel's tree"),
+    ("tracepoints", "leak", "new code", "at the next look"),
     ("vmalloc-events", "kmem", "vmalloc", None),
     ("filemap-events,fentry,kprobe", "cachestat", "page cache", "system calls"),
     ("fault-events", "cachestat", "fault starts", "software event"),
