@@ -108,7 +108,9 @@ static int take_cells(struct doomed *d)
 			continue;
 		f->gone.minor += c.minor;
 		f->gone.major += c.major;
-		err = f->o->common.interval_ns ? 0 : keep(f, &c);
+		/* What was added since the look is in the next report's difference. */
+		if (!f->o->common.interval_ns || !faults_reported(f, &c))
+			err = keep(f, &c);
 	}
 	return err;
 }
