@@ -196,7 +196,8 @@ class BpfIds:
         """
         attr = (ctypes.c_uint32 * 32)(number - 1)
         libc = ctypes.CDLL(None, use_errno=True)
-        err = libc.syscall(321, cls.GET_NEXT_ID[kind], ctypes.byref(attr), 128)
+        number_of_bpf = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+        err = libc.syscall(number_of_bpf, cls.GET_NEXT_ID[kind], ctypes.byref(attr), 128)
         return not err and attr[1] == number
 
     def left(self):
