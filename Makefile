@@ -335,4 +335,4 @@ install: $(BIN)
 clean:
 	$(Q)rm -rf build build-* memtally memtally-static
 
--include $(shell test -d $(BUILD) && find $(BUILD) -name '*.d')
+-include $(shell test -d $(BUILD) && find $(BUILD) -path $(BUILD)/vm -prune -o -name '*.d' -print)

@@ -97,7 +97,10 @@ static bool is_on(int fd, long magic)
 	return !fstatfs(fd, &fs) && (long)fs.f_type == magic;
 }
 
-/* cachestat(2) refuses hugetlbfs, whose pages are in no page cache and not evicted. */
+/*
+ * cachestat(2) refuses hugetlbfs, whose pages are in no page cache and not evicted; mincore(2)
+ * says that none is there.
+ */
 static int by_blocks(int fd, const struct resident_file *f, struct resident_pages *ret)
 {
 	struct stat st;
@@ -121,7 +124,7 @@ static int pages_of(int fd, uint64_t off, uint64_t len, struct resident_pages *r
 	int err;
 
 	if (!feature_has(FEATURE_CACHESTAT))
-		return by_mincore(fd, off, len, ret);
+		return is_on(fd, HUGETLBFS_MAGIC) ? -EOPNOTSUPP : by_mincore(fd, off, len, ret);
 	err = by_cachestat(fd, off, len, &n);
 	if (!err && !n.cached && is_on(fd, OVERLAYFS_SUPER_MAGIC))
 		return by_mincore(fd, off, len, ret);
