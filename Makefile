@@ -76,8 +76,8 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v2 -D__TARGET_ARCH_$(BPF_ARCH) -Wall -Wer
 	-Iinclude -Ivmlinux -Ibpf $(MULTIARCH:%=-idirafter $(SYSROOT)/usr/include/%)
 
 BPF_SRCS := $(wildcard bpf/*.bpf.c)
-# Built once more for kernels before v5.13 (bpf/compat.bpf.h): x_old.skel.h
-OLD := leak faults
+# Built once more for kernels before v5.13, kmem before v5.19 (bpf/compat.bpf.h): x_old.skel.h
+OLD := leak faults kmem
 SKELS := $(BPF_SRCS:bpf/%.bpf.c=$(BUILD)/%.skel.h) $(OLD:%=$(BUILD)/%_old.skel.h)
 ROOM_SRCS := $(wildcard src/*/*.c)
 SRCS := $(wildcard src/*.c) $(ROOM_SRCS)

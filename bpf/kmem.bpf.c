@@ -52,9 +52,15 @@ static __always_inline void on_kmem_kmalloc(void *ctx, const __u64 *args, int tu
 		.kind = KMEM_SLAB,
 	};
 
+	if (kmem_cfg.no_cache)
+		a.cache = object_cache(a.address);
 	alloc_seen(ctx, &a, turn);
 }
 
+/*
+ * Before v6.1 (2c1d697fb8ba "mm/slab_common: drop kmem_alloc & avoid dereferencing fields when
+ * not using") the arguments are kmalloc's.
+ */
 static __always_inline void on_kmem_cache_alloc(void *ctx, const __u64 *args, int turn)
 {
 	struct kmem_alloc a = {
@@ -65,8 +71,16 @@ static __always_inline void on_kmem_cache_alloc(void *ctx, const __u64 *args, in
 		.kind = KMEM_SLAB,
 	};
 
-	alloc_seen(ctx, &a, turn);
+	if (kmem_cfg.no_cache)
+		on_kmem_kmalloc(ctx, args, turn);
+	else
+		alloc_seen(ctx, &a, turn);
 }
+
+/* Until v6.0: merged into the others by 11e9734bcb6a "mm/slab_common: unify NUMA and UMA version
+ * of tracepoints". */
+#define on_kmem_kmalloc_node	 on_kmem_kmalloc
+#define on_kmem_cache_alloc_node on_kmem_cache_alloc
 
 static __always_inline void on_kmem_kfree(void *ctx, const __u64 *args, int turn)
 {
@@ -79,7 +93,9 @@ static __always_inline void on_kmem_cache_free(void *ctx, const __u64 *args, int
 }
 
 KMEM_PROGRAMS(kmem_kmalloc, kmalloc, 1)
+KMEM_PROGRAMS(kmem_kmalloc_node, kmalloc_node, 1)
 KMEM_PROGRAMS(kmem_cache_alloc, kmem_cache_alloc, 1)
+KMEM_PROGRAMS(kmem_cache_alloc_node, kmem_cache_alloc_node, 1)
 KMEM_PROGRAMS(kmem_kfree, kfree, 1)
 KMEM_PROGRAMS(kmem_cache_free, kmem_cache_free, 1)
 
@@ -152,7 +168,20 @@ static __always_inline void on_kmem_percpu_free(void *ctx, const __u64 *args, in
 	free_seen(args[2], KMEM_PERCPU, turn);
 }
 
+/* Before v5.19: (reserved, is_atomic, size, align, base_addr, off, ptr). */
+static __always_inline void on_kmem_percpu_alloc_siteless(void *ctx, const __u64 *args, int turn)
+{
+	struct kmem_alloc a = {
+		.address = args[6],
+		.size = args[2] * kmem_cfg.cpus,
+		.kind = KMEM_PERCPU,
+	};
+
+	alloc_seen(ctx, &a, turn);
+}
+
 KMEM_PROGRAMS(kmem_percpu_alloc, percpu_alloc_percpu, 7)
+KMEM_PROGRAMS(kmem_percpu_alloc_siteless, percpu_alloc_percpu, 6)
 KMEM_PROGRAMS(kmem_percpu_free, percpu_free_percpu, 2)
 
 /* ---- processes, for their stacks ---- */

@@ -13,7 +13,12 @@
 
 #include "kmem_record.bpf.h"
 
-#define BULK_MAX       4096 /* objects of one call; the kernel's own batches have about 500 */
+/* Objects of one call; the kernel's own batches have about 500. */
+#ifdef COMPAT_OLD
+#define BULK_MAX 512
+#else
+#define BULK_MAX 4096
+#endif
 #define KVFREE_OFFSETS 4096 /* until v6.9 kvfree_call_rcu() got the rcu_head's offset */
 
 static __always_inline void bulk_freed(__u64 address)
@@ -41,7 +46,12 @@ static __always_inline int on_bulk_free(__u64 n, __u64 objects)
 {
 	if (n > BULK_MAX)
 		count(STAT_FREES_MISSED); /* the check finds what is beyond */
+#ifdef COMPAT_OLD
+	for (__u32 i = 0; i < BULK_MAX && i < n; i++)
+		bulk_step(i, &objects);
+#else
 	bpf_loop(n < BULK_MAX ? n : BULK_MAX, bulk_step, &objects, 0);
+#endif
 	return 0;
 }
 

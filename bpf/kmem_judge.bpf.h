@@ -7,6 +7,8 @@
  * in a sheaf of a CPU or in a full sheaf of a node's barn. Nothing is locked: a list that
  * moves meanwhile can hide an object, so user space asks twice and a walk that does not end
  * says unknown. Layouts by CO-RE; v6.1 to v7.x (mm/slub.c, mm/slab.h, linux/page-flags.h).
+ * With COMPAT_OLD nothing is judged: there is no bpf_loop() (v5.17, e6f2dd0f8067 "bpf: Add
+ * bpf_loop helper") and no bpf_map_lookup_percpu_elem() (v5.19, 07343110b293).
  *
  * Addresses: a struct page is at vmemmap + frame number * its size, an object at page_offset
  * + frame number * page size. Both bases are found by trial (src/kmem_check.c): a pair is
@@ -24,6 +26,7 @@
 #define SHEAF_MAX   512
 #define SHEAVES_MAX 64 /* full ones of a node; the kernel keeps about 10 */
 
+#ifndef COMPAT_OLD
 /* ---- lists of free objects ---- */
 
 struct object {
@@ -240,9 +243,17 @@ int kmem_judge_batch(void *ctx)
 	bpf_loop(KMEM_JUDGE_BATCH, judge_step, NULL, 0);
 	return 0;
 }
+#else
+SEC("?raw_tp/test")
+int kmem_judge_batch(void *ctx)
+{
+	return 0;
+}
+#endif
 
 /* ---- where things are ---- */
 
+#ifndef COMPAT_OLD
 static long offset_step(__u32 cpu, __u64 *percpu)
 {
 	__u32 zero = 0;
@@ -261,18 +272,31 @@ static long offset_step(__u32 cpu, __u64 *percpu)
 
 /*
  * A map's address, stored and read back, is a number. The per-CPU area of a CPU is as far
- * from a per-CPU pointer as the CPU's element of a map is from the map's own pointer; the
- * event ring knows pages.
+ * from a per-CPU pointer as the CPU's element of a map is from the map's own pointer.
  */
-SEC("?raw_tp/test")
-int kmem_locate(void *ctx)
+static __always_inline void locate_cpus(void)
 {
-	void *map = &stats, *ring = &events;
-	__u64 address = 0, percpu, pages;
+	void *map = &stats;
+	__u64 address = 0, percpu;
 
 	bpf_probe_read_kernel(&address, sizeof(address), &map);
 	percpu = read_u64(address + bpf_core_field_offset(struct bpf_array, pptrs));
 	bpf_loop(KMEM_CPUS, offset_step, &percpu, 0);
+}
+#else
+static __always_inline void locate_cpus(void)
+{
+}
+#endif
+
+/* The event ring knows pages. */
+SEC("?raw_tp/test")
+int kmem_locate(void *ctx)
+{
+	void *ring = &events;
+	__u64 address = 0, pages;
+
+	locate_cpus();
 	bpf_probe_read_kernel(&address, sizeof(address), &ring);
 	address = read_u64(address + bpf_core_field_offset(struct bpf_ringbuf_map, rb));
 	pages = read_u64(address + bpf_core_field_offset(struct bpf_ringbuf, pages));
@@ -282,27 +306,36 @@ int kmem_locate(void *ctx)
 	return 0;
 }
 
-/* Compared by the kernel: a branch for each letter is a million steps to v6.1's verifier. */
-static __always_inline int is_of(const void *object, const char *name)
+/* By words: a branch for each letter is a million steps to v6.1's verifier. */
+static __always_inline int is_of(const void *object, const __u64 name[2])
 {
-	struct slab *slab = (void *)page_of((__u64)object);
-	char got[16] = {};
+	__u64 page = page_of((__u64)object), got[2] = {};
 
-	bpf_probe_read_kernel_str(got, sizeof(got), BPF_CORE_READ(slab, slab_cache, name));
-	return !bpf_strncmp(got, sizeof(got), name);
+	bpf_probe_read_kernel_str(got, sizeof(got), BPF_CORE_READ(page_cache(page), name));
+	return got[0] == name[0] && got[1] == name[1];
 }
+
+union known_name {
+	char text[16];
+	__u64 words[2];
+};
 
 /* Of how many objects of the running task the slab names the right cache. */
 SEC("?raw_tp/test")
 int kmem_confirm(void *ctx)
 {
+	static const union known_name names[] = {{"task_struct"},
+						 {"files_cache"},
+						 {"sighand_cache"},
+						 {"signal_cache"},
+						 {"mm_struct"}};
 	struct task_struct *t = (void *)bpf_get_current_task();
 
-	kmem_judge.matches = is_of(t, "task_struct") +
-			     is_of(BPF_CORE_READ(t, files), "files_cache") +
-			     is_of(BPF_CORE_READ(t, sighand), "sighand_cache") +
-			     is_of(BPF_CORE_READ(t, signal), "signal_cache") +
-			     is_of(BPF_CORE_READ(t, mm), "mm_struct");
+	kmem_judge.matches = is_of(t, names[0].words) +
+			     is_of(BPF_CORE_READ(t, files), names[1].words) +
+			     is_of(BPF_CORE_READ(t, sighand), names[2].words) +
+			     is_of(BPF_CORE_READ(t, signal), names[3].words) +
+			     is_of(BPF_CORE_READ(t, mm), names[4].words);
 	return 0;
 }
 

@@ -79,6 +79,23 @@ static __always_inline int page_is_slab(__u64 page)
 			   : page_flag(page, bpf_core_enum_value(enum pageflags, PG_slab));
 }
 
+/* The cache of a slab's page. */
+static __always_inline struct kmem_cache *page_cache(__u64 page)
+{
+	if (bpf_core_type_exists(struct slab))
+		return BPF_CORE_READ((struct slab *)page, slab_cache);
+	return BPF_CORE_READ((struct page___v5_16 *)page, slab_cache);
+}
+
+/* The cache that an object is of; 0: of none, or it is not known where pages are. */
+static __always_inline __u64 object_cache(__u64 address)
+{
+	__u64 page = page_of(address);
+
+	return page && (KNOWS_TYPES || KNOWS_FLAG) && page_is_slab(page) ? (__u64)page_cache(page)
+									 : 0;
+}
+
 /* Where pages have no types one that is free has no references. */
 static __always_inline int page_in_buddy(__u64 page)
 {

@@ -15,6 +15,7 @@
 #define KMEM_RECORD_BPF_H
 
 #include "kmem_filter.bpf.h"
+#include "kmem_page.bpf.h"
 #include "kmem_user.bpf.h"
 #include "kstack.bpf.h"
 #include "outstanding.bpf.h"
@@ -154,6 +155,7 @@ static __always_inline void record(void *ctx, struct kmem_alloc *a, struct kstac
 		record_new_site(ctx, a, k, key);
 }
 
+#ifndef COMPAT_OLD
 /* The first level that nobody has; KMEM_LEVELS if there is none. */
 static __always_inline __u32 level_take(struct kmem_scratch *sc)
 {
@@ -165,19 +167,35 @@ static __always_inline __u32 level_take(struct kmem_scratch *sc)
 	return i;
 }
 
+static __always_inline void level_give(struct kmem_scratch *sc, __u32 level)
+{
+	__sync_fetch_and_and(&sc->taken, ~(1ULL << level));
+}
+#else
+/* Programs are not preemptible there: levels are taken and given back like a stack's. */
+static __always_inline __u32 level_take(struct kmem_scratch *sc)
+{
+	return (*(volatile __u64 *)&sc->taken)++;
+}
+
+static __always_inline void level_give(struct kmem_scratch *sc, __u32 level)
+{
+	*(volatile __u64 *)&sc->taken = level;
+}
+#endif
+
 static __always_inline void record_at_level(void *ctx, struct kmem_alloc *a,
 					    const struct block_key *key, struct kmem_scratch *sc)
 {
 	__u32 level = level_take(sc);
 	struct kstack *k = bpf_map_lookup_elem(&kmem_levels, &level);
 
-	if (!k) {
-		count(STAT_THREADS_FULL);
-		return;
-	}
 	a->level = level;
-	record(ctx, a, k, key);
-	__sync_fetch_and_and(&sc->taken, ~(1ULL << level));
+	if (k)
+		record(ctx, a, k, key);
+	else
+		count(STAT_THREADS_FULL);
+	level_give(sc, level);
 }
 
 /*

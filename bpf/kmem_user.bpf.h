@@ -27,6 +27,12 @@ struct {
 	__type(value, struct kmem_user);
 } kmem_users SEC(".maps");
 
+#ifdef COMPAT_OLD /* user space refuses --user-stack there */
+static __always_inline __u64 kmem_user_take(__u32 level)
+{
+	return 0;
+}
+#else
 /*
  * The id of the running task's user stack, which is in kmem_users then; 0: it has none, or is
  * no target. A function of its own: it is verified once, not on each way that leads here.
@@ -50,6 +56,7 @@ __noinline __u64 kmem_user_take(__u32 level)
 	walk_start_regs(&u->walk, &u->regs, slice);
 	return stack_walk(&u->walk, &u->stack, u->proc_key, KMEM_USER_KIND);
 }
+#endif
 
 /* Sends the stack that was just taken; 0 or a negative errno, counted. */
 static __always_inline long kmem_user_send(__u32 level)

@@ -135,6 +135,16 @@ static __always_inline __u64 kstack_walk_into(void *ctx, struct kstack *k)
 	return k->hash;
 }
 
+#ifdef COMPAT_OLD /* no bpf_loop() there: every stack is walked */
+#define kstack_walk	  kstack_walk_into
+#define kstack_of_task(k) 0
+
+static __always_inline __u64 kstack_take(void *ctx, struct kstack *k, __u64 call_site, __u64 hint)
+{
+	k->call_site = call_site;
+	return kstack_walk(ctx, k);
+}
+#else
 /*
  * What is not done for each allocation is a function of its own, global: such ones are
  * verified once, for any argument, and not for each of the states in which they are called.
@@ -294,5 +304,6 @@ static __always_inline __u64 kstack_take(struct bpf_raw_tracepoint_args *ctx, st
 	hash = kstack_find(k, slot);
 	return hash ? hash : kstack_walk_new(ctx, k, slot);
 }
+#endif
 
 #endif

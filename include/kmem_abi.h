@@ -43,6 +43,8 @@ struct kmem_cfg {
 	__u32 n_caches;	  /* of caches[] that are asked for; 0: any */
 	__u32 twice;	  /* each event has two programs */
 	__u32 user_stack; /* sites have the stack of the process too */
+	__u32 no_cache;	  /* events do not name an object's cache: its page is asked */
+	__u32 cpus;	  /* per-CPU memory is one piece for each of these */
 	struct kmem_cache_filter caches[KMEM_FILTERS];
 };
 
@@ -105,7 +107,7 @@ struct kmem_judge {
 };
 
 _Static_assert(sizeof(struct kmem_judged) == 24, "kmem_judged");
-_Static_assert(sizeof(struct kmem_cfg) == 56 + 48 * KMEM_FILTERS, "kmem_cfg");
+_Static_assert(sizeof(struct kmem_cfg) == 64 + 48 * KMEM_FILTERS, "kmem_cfg");
 _Static_assert(sizeof(struct kmem_cache_info) == 40, "kmem_cache_info");
 _Static_assert(sizeof(struct kmem_origin) == 80, "kmem_origin");
 

@@ -252,11 +252,11 @@ static int run_traced(struct kmem *k)
 		return err;
 	slab_counters_deinit(&k->slab_start);
 	slabinfo_read(&k->slab_start); /* loading made objects of its own */
+	kmem_check_start(k);
 	if (!err)
 		err = kmem_attach(k);
 	if (err)
 		return err;
-	kmem_check_start(k);
 	k->start_ns = clock_mono_ns();
 	/* The kernel's own clock reading costs as much as an event that is not sampled. */
 	k->stats_fd = cmd_enable_stats(&k->o->common);

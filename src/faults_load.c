@@ -137,7 +137,7 @@ static int open_bpf(struct faults *f)
 	f->bpf = calloc(1, sizeof(*f->bpf));
 	if (!f->bpf || faults_bpf__create_skeleton(f->bpf))
 		return -ENOMEM;
-	return skeleton_open(f->bpf->skeleton, old, old_size);
+	return skeleton_open(f->bpf->skeleton, skeleton_is_old(), old, old_size);
 }
 
 int faults_load(struct faults *f)

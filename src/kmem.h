@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * kmem.h - the parts of `memtally kmem` among themselves: cmd_kmem.c runs it, kmem_load.c
- * loads and attaches, kmem_rows.c makes rows of the tables, kmem_names.c words,
+ * loads, kmem_probes.c attaches, kmem_rows.c makes rows of the tables, kmem_names.c words,
  * kmem_losses.c says what was lost and how far the numbers can be trusted, kmem_check.c
  * asks the slab allocator; kmem_purge.c forgets processes; kmem_watch.c and kmem_account.c are the
  * gears without probes.
@@ -28,7 +28,7 @@ struct kmem_bpf;
 struct bpf_link;
 struct bpf_object;
 
-#define KMEM_MAX_PROGRAMS 23
+#define KMEM_MAX_PROGRAMS 29
 
 /* What the kernel keeps of a cache, with the name as the user knows it. */
 struct kmem_cache_row {
@@ -108,6 +108,19 @@ struct kmem {
 
 /* ---- kmem_load.c ---- */
 
+/* Does the kernel need the object that was built for old ones? It checks nothing. */
+bool kmem_is_old(void);
+/* User stacks of every process are asked for. */
+bool kmem_follows_all(const struct kmem_opts *o);
+/* Opens, configures and loads the programs; fills k->bpf. Tells what failed. */
+int kmem_load(struct kmem *k);
+struct tracer_maps kmem_tracer_maps(const struct kmem *k);
+/* Whose unwind tables the tracer fills; NULL: no user stacks. */
+struct bpf_object *kmem_user_object(const struct kmem *k);
+void kmem_unload(struct kmem *k);
+
+/* ---- kmem_probes.c ---- */
+
 /* Events whose programs were kept from running by running already, since the start. */
 struct kmem_missed {
 	uint64_t allocs; /* may be some more than there were */
@@ -116,23 +129,15 @@ struct kmem_missed {
 
 /* Kinds of memory that the options ask for: bit 1 << enum kmem_kind each. */
 unsigned int kmem_kinds(const struct kmem_opts *o);
-/* User stacks of every process are asked for. */
-bool kmem_follows_all(const struct kmem_opts *o);
-void kmem_missed_read(const struct kmem *k, struct kmem_missed *ret);
-/* Opens, configures and loads the programs; fills k->bpf. Tells what failed. */
-int kmem_load(struct kmem *k);
+/* Before load: which programs are loaded. */
+void kmem_choose(struct kmem *k);
 /* Frees before allocations, so that nothing is seen to come and never to go. */
 int kmem_attach(struct kmem *k);
 void kmem_detach(struct kmem *k);
-struct tracer_maps kmem_tracer_maps(const struct kmem *k);
-/* Whose unwind tables the tracer fills; NULL: no user stacks. */
-struct bpf_object *kmem_user_object(const struct kmem *k);
-void kmem_unload(struct kmem *k);
+void kmem_missed_read(const struct kmem *k, struct kmem_missed *ret);
 
 /* ---- kmem_check.c ---- */
 
-/* Blocks are to be checked and the kernel can. */
-bool kmem_can_check(const struct kmem *k);
 /* Finds what the check needs; without it blocks stay unverified, which is said. */
 void kmem_check_start(struct kmem *k);
 /* Judges all blocks; what is free leaves the tables. 0 or -errno. */

@@ -13,7 +13,6 @@
 #include "kmem.skel.h"
 #include "lib/log.h"
 #include "trace/collect.h"
-#include "trace/features.h"
 #include "trace/judge.h"
 
 /*
@@ -23,20 +22,17 @@
  */
 #define MIN_AGE_NS 12000000ULL
 
-bool kmem_can_check(const struct kmem *k)
-{
-	return !k->o->no_check && feature_has(FEATURE_PERCPU_ELEM);
-}
-
 void kmem_check_start(struct kmem *k)
 {
 	struct kmem_judge *j = &k->bpf->bss->kmem_judge;
+	bool found;
 
-	if (!kmem_can_check(k))
+	if (!bpf_program__autoload(k->bpf->progs.kmem_locate))
 		return;
-	k->checks = judge_prepare(j, bpf_program__fd(k->bpf->progs.kmem_locate),
-				  bpf_program__fd(k->bpf->progs.kmem_confirm));
-	if (k->checks)
+	found = judge_prepare(j, bpf_program__fd(k->bpf->progs.kmem_locate),
+			      bpf_program__fd(k->bpf->progs.kmem_confirm));
+	k->checks = found && bpf_program__autoload(k->bpf->progs.kmem_judge_batch);
+	if (found)
 		log_debug("vmemmap 0x%llx page_offset 0x%llx: %u of 5 known objects confirmed",
 			  (unsigned long long)j->vmemmap, (unsigned long long)j->page_offset,
 			  j->matches);

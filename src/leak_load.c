@@ -103,7 +103,7 @@ static int size_maps(struct leak *l)
 				    l->bpf->maps.sites,
 				    0,
 				    0};
-	err = tables_size(&l->tables, (uint32_t)blocks, (uint32_t)stacks + 1,
+	err = tables_size(&l->tables, skeleton_is_old(), (uint32_t)blocks, (uint32_t)stacks + 1,
 			  (struct cfg *)&l->bpf->rodata->cfg);
 	if (!err && (leak_wants_every(o) || o->common.follow))
 		err = bpf_map__set_max_entries(l->bpf->maps.procs, PROCS_EVERY);
@@ -135,7 +135,7 @@ static int open_bpf(struct leak *l)
 	l->bpf = calloc(1, sizeof(*l->bpf));
 	if (!l->bpf || leak_bpf__create_skeleton(l->bpf))
 		return -ENOMEM;
-	return skeleton_open(l->bpf->skeleton, old, old_size);
+	return skeleton_open(l->bpf->skeleton, skeleton_is_old(), old, old_size);
 }
 
 int leak_load(struct leak *l)

@@ -155,6 +155,10 @@ struct page___v7 { /* v7.x: renamed */
 enum pagetype { PGTY_buddy = 0xf0, PGTY_table = 0xf2, PGTY_slab = 0xf5, PGTY_large_kmalloc = 0xf8 };
 enum pageflags { PG_lru = 5, PG_slab = 9 };
 
+struct page___v5_16 { /* before v5.17, d122019bf061 "mm: Split slab into its own type" */
+	struct kmem_cache *slab_cache;
+};
+
 struct slab {
 	struct kmem_cache *slab_cache;
 	void *freelist;

@@ -88,11 +88,6 @@ static bool probe_slab_events(void)
 	return knows_struct("trace_event_raw_kmem_cache_alloc");
 }
 
-static bool probe_loop(void)
-{
-	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_FUNC_loop, NULL) == 1;
-}
-
 static bool probe_percpu_elem(void)
 {
 	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_RAW_TRACEPOINT,
@@ -142,6 +137,42 @@ static bool probe_fault_events(void)
 static bool probe_vmalloc_events(void)
 {
 	return tracepoint_id("vmalloc", "alloc_vmap_area") > 0;
+}
+
+/* What a raw tracepoint hands over: the prototype of its handlers; NULL if it is not there. */
+static const struct btf_type *event_arguments(const struct btf *btf, const char *event)
+{
+	char name[64];
+	const struct btf_type *t;
+	int id;
+
+	snprintf(name, sizeof(name), "btf_trace_%s", event);
+	id = btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF);
+	t = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
+	t = t ? btf__type_by_id(btf, t->type) : NULL; /* a pointer */
+	t = t && btf_is_ptr(t) ? btf__type_by_id(btf, t->type) : NULL;
+	return t && btf_is_func_proto(t) ? t : NULL;
+}
+
+/* Is argument n of a raw tracepoint, from 0, a pointer? */
+static bool event_has_pointer(const char *event, uint16_t n)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	const struct btf_type *t;
+	bool is;
+
+	if (!btf || libbpf_get_error(btf))
+		return false;
+	t = event_arguments(btf, event);
+	n++; /* the handler's own data comes first */
+	is = t && n < btf_vlen(t) && btf_is_ptr(btf__type_by_id(btf, btf_params(t)[n].type));
+	btf__free(btf);
+	return is;
+}
+
+static bool probe_percpu_sites(void)
+{
+	return event_has_pointer("percpu_alloc_percpu", 7);
 }
 
 /* The kernel has a function of its own to try it on (net/bpf/test_run.c). */
@@ -240,14 +271,16 @@ static const struct {
 			      "stacks after exec and dlopen; else by reading the kernel's tree "
 			      "(v5.17, 7c7e3d31e785)",
 			      probe_find_vma},
-	[FEATURE_LOOP] = {"loop", "kmem follows allocations (v5.17, e6f2dd0f8067)", probe_loop},
 	[FEATURE_PERCPU_ELEM] = {"percpu-elem",
 				 "kmem asks the slab allocator about blocks (v5.19, 07343110b293)",
 				 probe_percpu_elem},
 	[FEATURE_SLAB_EVENTS] = {"slab-events",
-				 "kmem follows slab objects: events name their cache (v6.1, "
-				 "11e9734bcb6a)",
+				 "events of slab objects name their cache, else their page does "
+				 "(v6.1, 11e9734bcb6a)",
 				 probe_slab_events},
+	[FEATURE_PERCPU_SITES] = {"percpu-sites",
+				  "events of per-CPU memory say who called (v5.19, f67bed134a05)",
+				  probe_percpu_sites},
 	[FEATURE_VMALLOC_EVENTS] = {"vmalloc-events",
 				    "kmem follows vmalloc (6.12 has them, 6.1 not)",
 				    probe_vmalloc_events},

@@ -10,9 +10,9 @@ bool skeleton_is_old(void)
 	return !feature_has(FEATURE_CALLBACKS) || !feature_has(FEATURE_EXCHANGE);
 }
 
-int skeleton_open(struct bpf_object_skeleton *s, const void *old, size_t old_size)
+int skeleton_open(struct bpf_object_skeleton *s, bool is_old, const void *old, size_t old_size)
 {
-	if (skeleton_is_old()) {
+	if (is_old) {
 		s->data = (void *)old; /* only read */
 		s->data_sz = old_size;
 	}

@@ -23,9 +23,9 @@ struct bpf_object_skeleton;
 bool skeleton_is_old(void);
 
 /*
- * Opens s, or where the kernel needs it the object in old[0 .. old_size), which must stay.
- * 0 or -errno; s is the caller's in any case.
+ * Opens s, or with is_old the object in old[0 .. old_size), which must stay. 0 or -errno; s is
+ * the caller's in any case.
  */
-int skeleton_open(struct bpf_object_skeleton *s, const void *old, size_t old_size);
+int skeleton_open(struct bpf_object_skeleton *s, bool is_old, const void *old, size_t old_size);
 
 #endif

@@ -6,23 +6,23 @@
 #include <errno.h>
 
 #include "trace/collect.h"
-#include "trace/skeleton.h"
 
-static int size_pair(struct bpf_map *slots, struct bpf_map *hash, uint32_t keys, uint32_t *ret_n)
+static int size_pair(struct bpf_map *slots, struct bpf_map *hash, uint32_t keys, uint32_t n)
 {
-	uint32_t n = skeleton_is_old() ? 0 : slots_count(keys);
 	int err = n ? bpf_map__set_max_entries(slots, n) : bpf_map__set_autocreate(slots, false);
 
-	*ret_n = n;
 	return err ? err : bpf_map__set_max_entries(hash, n ? slots_spill_room(keys) : keys);
 }
 
-int tables_size(struct tables *t, uint32_t blocks, uint32_t sites, struct cfg *cfg)
+int tables_size(struct tables *t, bool is_old, uint32_t blocks, uint32_t sites, struct cfg *cfg)
 {
-	int err = size_pair(t->block_slots, t->blocks, blocks, &t->n_block_slots);
+	int err;
 
+	t->n_block_slots = is_old ? 0 : slots_count(blocks);
+	t->n_site_slots = is_old ? 0 : slots_count(sites);
+	err = size_pair(t->block_slots, t->blocks, blocks, t->n_block_slots);
 	if (!err)
-		err = size_pair(t->site_slots, t->sites, sites, &t->n_site_slots);
+		err = size_pair(t->site_slots, t->sites, sites, t->n_site_slots);
 	cfg->block_slots = t->n_block_slots;
 	cfg->site_slots = t->n_site_slots;
 	return err;

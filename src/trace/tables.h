@@ -19,8 +19,11 @@ struct tables {
 	uint32_t n_block_slots, n_site_slots; /* set by tables_size() */
 };
 
-/* Sizes the tables before load for so many blocks and sites, and tells cfg. As libbpf says. */
-int tables_size(struct tables *t, uint32_t blocks, uint32_t sites, struct cfg *cfg);
+/*
+ * Sizes the tables before load for so many blocks and sites, and tells cfg; an object for old
+ * kernels has no slots. As libbpf says.
+ */
+int tables_size(struct tables *t, bool is_old, uint32_t blocks, uint32_t sites, struct cfg *cfg);
 /* After load: the site of stacks that find no room. 0 or -errno. */
 int tables_make_catch_all(const struct tables *t);
 
