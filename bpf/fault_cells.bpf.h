@@ -160,30 +160,48 @@ static __always_inline struct fault_cell *cell_at(__u32 index, __u64 id)
 	return c && c->id == id ? c : 0;
 }
 
-/* Makes the cell with the id s->id. Its place; 0 is that of the catch-all cell, whose id is 0. */
-static __always_inline __u32 cell_new(const struct fault *f, struct fault_scratch *s,
-				      __u64 proc_key)
+/* A free cell and its place; NULL, counted, if there is none. */
+static __always_inline struct fault_cell *cell_alloc(__u32 *ret_index)
 {
 	struct fault_cell *c;
-	__u32 index = 0, *other;
+	__u32 index = 0;
 
 	if (bpf_map_pop_elem(&fault_free, &index))
 		index = 0;
 	c = index ? bpf_map_lookup_elem(&fault_cells, &index) : NULL;
-	if (!c) {
+	if (!c)
 		fault_count(FAULT_STAT_CELLS_FULL);
-		return 0;
-	}
-	key_fill(&c->key, f, s, proc_key);
-	c->uid = bpf_get_current_uid_gid();
-	bpf_get_current_comm(c->comm, sizeof(c->comm));
-	c->id = s->id;
-	if (!bpf_map_update_elem(&fault_index, &s->id, &index, BPF_NOEXIST))
+	*ret_index = index;
+	return c;
+}
+
+/* Gives a filled cell its id. The place of the cell that has it now, 0: none. */
+static __always_inline __u32 cell_publish(struct fault_cell *c, __u32 index, __u64 id)
+{
+	__u32 *other;
+
+	c->id = id;
+	if (!bpf_map_update_elem(&fault_index, &id, &index, BPF_NOEXIST))
 		return index;
 	c->id = 0; /* another CPU was faster */
 	bpf_map_push_elem(&fault_free, &index, 0);
-	other = bpf_map_lookup_elem(&fault_index, &s->id);
+	other = bpf_map_lookup_elem(&fault_index, &id);
 	return other ? *other : 0;
+}
+
+/* Makes the cell with the id s->id. Its place; 0 is that of the catch-all cell, whose id is 0. */
+static __always_inline __u32 cell_new(const struct fault *f, struct fault_scratch *s,
+				      __u64 proc_key)
+{
+	__u32 index;
+	struct fault_cell *c = cell_alloc(&index);
+
+	if (!c)
+		return 0;
+	key_fill(&c->key, f, s, proc_key);
+	c->uid = bpf_get_current_uid_gid();
+	bpf_get_current_comm(c->comm, sizeof(c->comm));
+	return cell_publish(c, index, s->id);
 }
 
 static __always_inline struct fault_cell *cell_get(const struct fault *f, struct fault_scratch *s,

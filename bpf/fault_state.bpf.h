@@ -148,8 +148,12 @@ struct fault_thread {
 	__u64 address, start_ns, error;
 	__u64 pfn, first_pfn; /* allocated since START: the largest, the first */
 	__u32 pages, order;
-	__u8 open, has_error, counted, pad[5];
-	__u64 minor, major; /* with `counted`: the task's counters when its last fault ended */
+	__u8 open, has_error, counted, ended, pad[4];
+	/*
+	 * The task's counters: with `counted` when its last fault ended; with fault_cfg.counters
+	 * as they were taken over last.
+	 */
+	__u64 minor, major;
 };
 
 struct {

@@ -28,6 +28,7 @@
 #include "fault_cause.bpf.h"
 #include "fault_stack.bpf.h"
 #include "fault_cells.bpf.h"
+#include "fault_counters.bpf.h"
 
 #define SIGBUS	    7
 #define SIGSEGV	    11
@@ -236,8 +237,11 @@ int fault_newtask(struct trace_event_raw_task_newtask *ctx)
 SEC("?tp/sched/sched_process_exec")
 int fault_exec(void *ctx)
 {
-	int ret = procs_exec();
+	int ret;
 
+	if (fault_cfg.counters)
+		fault_counters_take(bpf_get_current_task_btf(), 0);
+	ret = procs_exec();
 	fault_images_change();
 	return ret;
 }
@@ -254,6 +258,8 @@ int fault_exit(void *ctx)
 	fault_images_change();
 	if (!proc_key)
 		return 0;
+	if (fault_cfg.counters)
+		fault_counters_take(bpf_get_current_task_btf(), 1);
 	p = fault_proc_get(proc_key);
 	if (!p)
 		return 0;
@@ -265,5 +271,21 @@ int fault_exit(void *ctx)
 		fault_note_taken(t, proc_key, 0, 0);
 	__sync_fetch_and_add(&p->exit_minor, BPF_CORE_READ(task, min_flt));
 	__sync_fetch_and_add(&p->exit_major, BPF_CORE_READ(task, maj_flt));
+	return 0;
+}
+
+struct bpf_iter__task {
+	void *meta;
+	struct task_struct *task;
+} __attribute__((preserve_access_index));
+
+/* Every thread of the machine, each time that user space reads. */
+SEC("?iter/task")
+int fault_tasks(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (task)
+		fault_counters_take(task, 0);
 	return 0;
 }

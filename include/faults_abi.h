@@ -50,8 +50,11 @@ struct fault_cfg {
 	__u32 rss_every;   /* one of this many pages; a power of two */
 	__u32 page_shift;
 	__u32 both_ends; /* minor and major: what has no END failed, what has no event was taken */
-	__u32 pad;
+	__u32 counters;	 /* FAULT_COUNTERS_*: what of the kernel's own is taken; 0: events */
 };
+
+#define FAULT_COUNTERS_MINOR 1u
+#define FAULT_COUNTERS_MAJOR 2u
 
 /* Counters of the fault programs, one slot per CPU each. */
 enum fault_stat {

@@ -147,7 +147,7 @@ static int print_start(struct faults *f)
 		"exceptions tracepoints (causes are approximate)",
 	};
 	struct view_start s = {
-		.method = "perf-software-events",
+		.method = f->tasks ? "kernel-counters" : "perf-software-events",
 		.spec = &faults_spec,
 		.cfg = f->o,
 		.skipped = no_codes,

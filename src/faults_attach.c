@@ -38,6 +38,7 @@ static void hooks_fill(const struct faults *f, struct hook h[N_HOOKS])
 	bool timed = o->detail != FAULTS_DETAIL_COUNT;
 	bool both = o->major == o->minor;
 	bool codes = feature_has(FEATURE_EXCEPTIONS);
+	bool ends = !f->bpf->rodata->fault_cfg.counters;
 	struct hook all[N_HOOKS] = {
 		{f->bpf->progs.fault_start, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS, NULL,
 		 "page-faults", timed && !codes},
@@ -46,9 +47,9 @@ static void hooks_fill(const struct faults *f, struct hook h[N_HOOKS])
 		{f->bpf->progs.fault_exception_kernel, HOOK_RAW, 0, NULL, "page_fault_kernel",
 		 timed && codes},
 		{f->bpf->progs.fault_minor, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS_MIN, NULL,
-		 "minor-faults", both || o->minor},
+		 "minor-faults", ends && (both || o->minor)},
 		{f->bpf->progs.fault_major, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS_MAJ, NULL,
-		 "major-faults", both || o->major},
+		 "major-faults", ends && (both || o->major)},
 		{f->bpf->progs.fault_page_alloc, HOOK_TRACEPOINT, 0, "kmem", "mm_page_alloc", full},
 		{f->bpf->progs.fault_page_free, HOOK_TRACEPOINT, 0, "kmem", "mm_page_free", o->rss},
 		{f->bpf->progs.fault_signal, HOOK_TRACEPOINT, 0, "signal", "signal_generate",
@@ -67,6 +68,7 @@ void faults_select(struct faults *f)
 	for (size_t i = 0; i < N_HOOKS; i++)
 		bpf_program__set_autoload(h[i].prog, h[i].wanted);
 	bpf_program__set_autoload(f->bpf->progs.fault_exec, true);
+	bpf_program__set_autoload(f->bpf->progs.fault_tasks, f->bpf->rodata->fault_cfg.counters);
 	bpf_program__set_autoload(f->bpf->progs.fault_newtask, f->o->common.follow);
 }
 
@@ -139,11 +141,18 @@ int faults_attach(struct faults *f)
 		if (err)
 			log_error("cannot attach to '%s': %s", h[k - 1].name, errno_name(err));
 	}
+	if (!err && f->bpf->rodata->fault_cfg.counters) {
+		err = faults_counters_begin(f);
+		if (err)
+			log_error("cannot read the tasks' counters: %s", errno_name(err));
+	}
 	return err;
 }
 
 void faults_detach(struct faults *f)
 {
+	bpf_link__destroy(f->tasks);
+	f->tasks = NULL;
 	for (size_t i = 0; i < f->n_links; i++)
 		bpf_link__destroy(f->links[i]);
 	free(f->links);

@@ -41,6 +41,9 @@ static void configure(struct faults *f)
 	fc->rss = o->rss;
 	fc->rss_every = (uint32_t)o->sample;
 	fc->page_shift = log2_of((uint64_t)sysconf(_SC_PAGESIZE));
+	if (faults_counters_usable(f))
+		fc->counters = (o->major || !o->minor ? FAULT_COUNTERS_MAJOR : 0) |
+			       (o->minor || !o->major ? FAULT_COUNTERS_MINOR : 0);
 	cmd_configure_unwind(&o->common, (struct unwind_cfg *)&f->bpf->rodata->unwind_cfg);
 }
 

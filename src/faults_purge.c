@@ -175,12 +175,14 @@ static void hold_processes(struct doomed *d)
 	struct faults_gone *g = &d->f->gone;
 
 	for (size_t i = 0; i < g->n; i++) {
-		struct process *p = ended_owner(d, g->v[i].key.proc_key);
+		struct fault_key *key = &g->v[i].key;
+		struct process *p = ended_owner(d, key->proc_key);
 
-		if (p && d->f->by & FAULTS_BY_STACK)
+		if (p && p->replaced && !(d->f->by & FAULTS_BY_STACK))
+			key->proc_key = faults_owner(d->f, p->key);
+		/* What replaced it may not be known yet. */
+		if (p && (d->f->by & FAULTS_BY_STACK || (p->replaced && key->proc_key == p->key)))
 			p->in_report = true;
-		else if (p && p->replaced)
-			g->v[i].key.proc_key = faults_owner(d->f, p->key);
 	}
 	faults_bads_hold(d->f);
 }

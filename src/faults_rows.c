@@ -122,8 +122,10 @@ bool faults_reported(const struct faults *f, const struct fault_cell *c)
 
 static int cells_read(struct faults *f, struct cells *ret)
 {
-	int err = faults_cells_each(f->cells, on_cell, ret);
+	int err = f->tasks ? faults_counters_read(f) : 0;
 
+	if (!err)
+		err = faults_cells_each(f->cells, on_cell, ret);
 	for (size_t i = 0; i < f->gone.n && !err; i++)
 		err = on_cell(&f->gone.v[i], ret);
 	if (!err && f->gone.dropped)

@@ -290,9 +290,11 @@ static const struct {
 				  "where a page fault begins, for cachestat; else a perf event "
 				  "(x86 has them, arm64 not)",
 				  probe_fault_events},
-	[FEATURE_TASK_ITER] = {"task-iterators",
-			       "files of all processes without opening them (v5.12, 3d06f34aa89e)",
-			       probe_task_iter},
+	[FEATURE_TASK_ITER] =
+		{"task-iterators",
+		 "files of all processes without opening them; faults without a probe (v5.12, "
+		 "3d06f34aa89e)",
+		 probe_task_iter},
 	[FEATURE_CACHESTAT] = {"cachestat",
 			       "dirty and evicted pages of files; else mincore (v6.5, "
 			       "cf264e1329fb)",

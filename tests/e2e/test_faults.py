@@ -273,12 +273,89 @@ def test_histogram_adds_up(trace):
     assert all(h["from_us"] < h["to_us"] for h in slots)
 
 
-@pytest.mark.parametrize("detail", ["time", "count"])
-def test_less_detail_counts_the_same(trace, detail):
-    f, _, kernel = trace("anon", 2000, "--detail", detail)
+@pytest.fixture(params=["kernel-counters", "perf-software-events"])
+def count_method(request, monkeypatch):
+    """Both ways to a bare count."""
+    if request.param != "kernel-counters":
+        monkeypatch.setenv("MEMTALLY_WITHOUT", "task-iterators")
+    elif not json.loads(memtally("--json", command="features").stdout)["task-iterators"]:
+        pytest.skip("no task iterators here")
+    return request.param
+
+
+def test_less_detail_counts_the_same(trace):
+    f, _, kernel = trace("anon", 2000, "--detail", "time")
     row = f.one("process")
     assert (row["minor"], row["major"]) == kernel
-    assert "cause" not in row and ("latency_us" in row) == (detail == "time")
+    assert "cause" not in row and "latency_us" in row
+
+
+# All that is in the kernel's own counters, with what it takes for the process.
+@pytest.mark.parametrize("case,pages,taken", [
+    *[(case, pages, unseen) for case, pages, _, unseen in TABLE],
+    ("stack", 1000, 0), ("thread-stack", 1000, 0), ("threads", 500, 0), ("uffd", 100, 0),
+    ("storm", 20000, 0), ("thp", 4, 0),
+])
+def test_bare_count(trace, count_method, case, pages, taken):
+    f, _, kernel = trace(case, pages, "--detail", "count")
+    assert f.objects[0]["method"] == count_method
+    rows, check = f.of("process"), f.one("check")
+    assert all("cause" not in r and "latency_us" not in r for r in rows)
+    assert len(rows) == 1 or (not rows and taken), rows
+    assert (check["kernel_minor"], check["kernel_major"]) == kernel
+    unseen = 0 if count_method == "kernel-counters" else taken
+    assert (sum(r["minor"] for r in rows) + unseen, sum(r["major"] for r in rows)) == kernel
+    assert check["missing_minor"] == unseen and check["missing_major"] == 0
+
+
+def test_bare_count_of_threads(trace, count_method):
+    f, _, kernel = trace("threads", 500, "--detail", "count", "--by", "thread")
+    big = [r for r in f.of("thread") if r["minor"] >= 10000]
+    assert len(big) == 4 and len({r["tid"] for r in big}) == 4
+    assert sum(r["minor"] for r in f.of("thread")) == kernel[0]
+
+
+def test_bare_count_of_majors(trace, count_method):
+    f, _, kernel = trace("file-cold", 512, "--detail", "count", "--major")
+    assert kernel[1] == 512 and (f.one("process")["minor"], f.one("process")["major"]) == (0, 512)
+
+
+def test_bare_count_of_forks(trace, count_method):
+    f, _, _ = trace("fork-cow", 2000, "--detail", "count", "--follow")
+    check = f.one("check")
+    assert check["missing_minor"] == 0 and check["traced_minor"] == check["kernel_minor"]
+    counts = sorted((r["minor"] for r in f.of("process")), reverse=True)
+    assert len(counts) == 2 and 4000 <= counts[0] <= 4040 and 2000 <= counts[1] <= 2040, counts
+
+
+def test_bare_count_of_a_program_is_its_rusage(faults, count_method, tmp_path):
+    script = ("import resource, subprocess, sys\n"
+              "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)\n"
+              "r = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+              f"open({str(tmp_path / 'ru')!r}, 'w').write(f'{{r.ru_minflt}} {{r.ru_majflt}}')\n")
+    f = faults("--detail", "count", "--follow", "--", "/usr/bin/python3", "-c", script,
+               victim_path("faults_table-o2"), "--case", "populate", "--pages", 2000,
+               "--no-wait").stop(None)
+    f.assert_clean()
+    minor, major = map(int, (tmp_path / "ru").read_text().split())
+    row = [r for r in f.of("process") if r["comm"] == "faults_table-o2"]
+    assert len(row) == 1
+    unseen = 0 if count_method == "kernel-counters" else 6001  # with the argument page of exec
+    assert (row[0]["minor"] + unseen, row[0]["major"]) == (minor, major)
+
+
+def test_bare_count_of_the_machine(victim, faults, count_method):
+    v = victim("faults_table-o2", "--case", "anon", "--pages", 3000)
+    f = faults("--detail", "count").started()
+    before = counters(v.pid)
+    v.run()
+    after = counters(v.pid)
+    f.stop()
+    f.assert_clean()
+    row = [r for r in f.of("process") if r["pid"] == v.pid]
+    assert [(r["minor"], r["major"]) for r in row] == [
+        tuple(b - a for a, b in zip(before, after))]
+    assert f.proc.pid not in {r["pid"] for r in f.of("process")}, "we are not our own subject"
 
 
 def test_bad_accesses(trace):
@@ -374,7 +451,7 @@ def test_cgroup_counts_its_members_only(victim, faults, cgroup):
     assert (row["minor"], row["major"]) == tuple(b - a for a, b in zip(before, after))
 
 
-def test_ended_processes_make_room(faults):
+def test_ended_processes_make_room(faults, count_method):
     """128 rows for 320 images (fork and exec): each is reported, then forgotten."""
     shell = subprocess.Popen(["/bin/sh", "-c", "while read n; do /bin/true; done"],
                              stdin=subprocess.PIPE)
@@ -400,7 +477,7 @@ def test_ended_processes_make_room(faults):
     assert total == f.one("check")["traced_minor"]
 
 
-def test_ended_processes_stay_in_the_last_report(faults, tmp_path):
+def test_ended_processes_stay_in_the_last_report(faults, count_method, tmp_path):
     script = tmp_path / "many.sh"
     script.write_text("for i in $(seq 200); do /bin/true; done\n")
     f = faults("--follow", "--by", "process", "--detail", "count", "--", "/bin/sh",
