@@ -118,4 +118,21 @@ static __always_inline int compat_session_is_entry(struct pt_regs *ctx)
 	return bpf_get_func_ip(ctx) == CTX_LOAD(PT_REGS_IP(ctx));
 }
 
+/* The first struct page of the memory that one belongs to: itself, or of a compound page. */
+static __always_inline __u64 compat_page_head(__u64 page)
+{
+	struct page___v7 *v7 = (void *)page;
+	struct page *p = (void *)page;
+	__u64 t;
+
+	if (bpf_core_field_exists(v7->compound_info))
+		t = BPF_CORE_READ(v7, compound_info);
+	else
+		t = BPF_CORE_READ(p, compound_head);
+	if (!(t & 1))
+		return page;
+	return t >= 0xffffff0000000000ULL && bpf_core_field_exists(v7->compound_info) ? page & t
+										      : t - 1;
+}
+
 #endif

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * fault_cells.bpf.h - the tables that faults end in: cells by what the user asked for
- * (counts, time), resident pages by stack, and records of bad accesses.
+ * (counts, time), and records of bad accesses. Resident pages: fault_rss.bpf.h.
  */
 #ifndef FAULT_CELLS_BPF_H
 #define FAULT_CELLS_BPF_H
 
 #include "fault_stack.bpf.h"
-#include "outstanding.bpf.h"
 #include "fault_vma.bpf.h"
 
 /*
@@ -254,83 +253,6 @@ static __always_inline void fault_cell_add(const struct fault *f, struct fault_s
 		cell_time(c, f);
 	if (fault_cfg.by_stack || (fault_cfg.classify && s->vma.ino))
 		cell_send(c, f, s, proc_key);
-}
-
-/* ---- resident pages ---- */
-
-/* Huge pages have keys of their own: after a split their parts are freed one by one. */
-#define RSS_HUGE 1
-__u32 rss_has_huge;
-
-static __always_inline int rss_counts(const struct fault *f)
-{
-	return f->cause == FAULT_FIRST_TOUCH || f->cause == FAULT_COW_COPY ||
-	       f->cause == FAULT_FILE_COW || f->cause == FAULT_THP || f->cause == FAULT_SWAP_IN;
-}
-
-static __always_inline void fault_rss_add(const struct fault *f, struct fault_thread *t,
-					  struct fault_scratch *s, __u64 proc_key)
-{
-	struct block_key key = {};
-	struct block_value b = {};
-	struct site *site;
-	__u64 pfn;
-
-	if (!t || !f->timed || !f->pages || !rss_counts(f))
-		return;
-	pfn = f->cause == FAULT_FILE_COW ? t->first_pfn : t->pfn;
-	if (!pfn)
-		return;
-	key.address = pfn << fault_cfg.page_shift;
-	b.size = 1ULL << fault_cfg.page_shift;
-	if (f->cause != FAULT_FILE_COW)
-		b.size <<= f->order & 31;
-	if (f->cause == FAULT_THP) {
-		key.address |= RSS_HUGE;
-		rss_has_huge = 1;
-	}
-	b.born_ns = bpf_ktime_get_ns();
-	fault_stack(s, proc_key);
-	site = site_get(&s->stack, proc_key);
-	b.site = s->stack.site;
-	if (site && site->sent && b.site != CATCH_ALL_SITE)
-		fault_stack_keep(s, proc_key);
-	if (site && block_put(&key, &b))
-		site_add(site, &b);
-}
-
-/* A part of a huge page, or all of it. */
-static __always_inline void rss_del_huge(__u64 pfn, __u64 freed)
-{
-	struct block_key key = {.address = pfn << fault_cfg.page_shift | RSS_HUGE};
-	struct block_value *b = bpf_map_lookup_elem(&blocks, &key), old;
-	struct site *s;
-
-	if (!b)
-		return;
-	if (freed >= b->size) {
-		if (block_take(&key, &old))
-			site_sub(&old);
-		return;
-	}
-	__sync_fetch_and_add(&b->size_word, -freed);
-	s = bpf_map_lookup_elem(&sites, &b->site);
-	if (s)
-		__sync_fetch_and_add(&s->bytes, -freed);
-}
-
-static __always_inline void fault_rss_del(__u64 pfn, __u32 order)
-{
-	struct block_key key = {.address = pfn << fault_cfg.page_shift};
-	struct block_value b;
-
-	if (order < HUGE_ORDER && block_take(&key, &b)) {
-		site_sub(&b);
-		return;
-	}
-	if (rss_has_huge)
-		rss_del_huge(pfn & ~((1ULL << HUGE_ORDER) - 1),
-			     1ULL << fault_cfg.page_shift << (order & 31));
 }
 
 /* ---- bad accesses ---- */

@@ -274,12 +274,4 @@ struct fault {
 	__u8 cause; /* enum fault_cause */
 };
 
-/* --rss: pages that the sample leaves out. By address, so that all programs agree. */
-static __always_inline int fault_left_out(__u64 address)
-{
-	__u64 h = (address >> fault_cfg.page_shift) * 0x9E3779B97F4A7C15ULL;
-
-	return fault_cfg.rss_every > 1 && ((h >> 40) & (fault_cfg.rss_every - 1));
-}
-
 #endif

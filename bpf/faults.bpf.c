@@ -28,11 +28,11 @@
 #include "fault_cause.bpf.h"
 #include "fault_stack.bpf.h"
 #include "fault_cells.bpf.h"
+#include "fault_rss.bpf.h"
 #include "fault_counters.bpf.h"
 
-#define SIGBUS	    7
-#define SIGSEGV	    11
-#define GFP_MOVABLE 0x8 /* ___GFP_MOVABLE: pages for users, not page tables */
+#define SIGBUS	7
+#define SIGSEGV 11
 
 /* ---- the start ---- */
 
@@ -47,7 +47,7 @@ static __always_inline int on_start(const struct fault_begin *b)
 	struct fault_thread *t;
 	__u64 proc_key;
 
-	if (!s || fault_left_out(b->address))
+	if (!s)
 		return 0;
 	proc_key = fault_wanted(s);
 	if (!proc_key)
@@ -151,7 +151,7 @@ static __always_inline int on_end(void *ctx, int major)
 	struct fault_thread *t = 0;
 	__u64 proc_key;
 
-	if (!s || fault_left_out(f.address))
+	if (!s)
 		return 0;
 	proc_key = fault_wanted(s);
 	if (!proc_key)
@@ -220,6 +220,47 @@ int fault_page_free(const struct page_free_record *ctx)
 	if (t && t->open && t->first_pfn == ctx->pfn)
 		t->first_pfn = 0;
 	fault_rss_del(ctx->pfn, ctx->order);
+	return 0;
+}
+
+/* ---- a sample of the pages ---- */
+
+SEC("?raw_tp/mm_page_alloc")
+int fault_sample_alloc(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct fault_alloc a = {.page = ctx->args[0]};
+
+	if (!sampled(a.page) || !a.page)
+		return 0;
+	a.order = ctx->args[1];
+	a.gfp = ctx->args[2];
+	fault_sample(&a);
+	return 0;
+}
+
+SEC("?raw_tp/page_fault_kernel")
+int fault_sample_kernel(struct bpf_raw_tracepoint_args *ctx)
+{
+	if ((__s64)ctx->args[0] >= 0 && !faults_disabled())
+		fault_sample_call();
+	return 0;
+}
+
+struct bpf_iter__bpf_map_elem {
+	void *meta;
+	void *map;
+	struct block_key *key;
+	struct block_value *value;
+} __attribute__((preserve_access_index));
+
+/* Every recorded page, each time that user space reads. */
+SEC("?iter/bpf_map_elem")
+int fault_pages(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct block_key *key = ctx->key;
+
+	if (key)
+		fault_look(key->address);
 	return 0;
 }
 

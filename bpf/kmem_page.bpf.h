@@ -19,22 +19,6 @@ static __always_inline __u64 read_u64(__u64 address)
 	return v;
 }
 
-static __always_inline __u64 page_head(__u64 page)
-{
-	struct page___v7 *v7 = (void *)page;
-	struct page *p = (void *)page;
-	__u64 t;
-
-	if (bpf_core_field_exists(v7->compound_info))
-		t = BPF_CORE_READ(v7, compound_info);
-	else
-		t = BPF_CORE_READ(p, compound_head);
-	if (!(t & 1))
-		return page;
-	return t >= 0xffffff0000000000ULL && bpf_core_field_exists(v7->compound_info) ? page & t
-										      : t - 1;
-}
-
 static __always_inline __u64 page_of(__u64 address)
 {
 	__u64 frame;
@@ -42,7 +26,7 @@ static __always_inline __u64 page_of(__u64 address)
 	if (!kmem_judge.vmemmap || address < kmem_judge.page_offset)
 		return 0;
 	frame = (address - kmem_judge.page_offset) / kmem_judge.page_bytes;
-	return page_head(kmem_judge.vmemmap + frame * bpf_core_type_size(struct page));
+	return compat_page_head(kmem_judge.vmemmap + frame * bpf_core_type_size(struct page));
 }
 
 /* enum pagetype of a page, or 0. */

@@ -51,10 +51,13 @@ struct fault_cfg {
 	__u32 page_shift;
 	__u32 both_ends; /* minor and major: what has no END failed, what has no event was taken */
 	__u32 counters;	 /* FAULT_COUNTERS_*: what of the kernel's own is taken; 0: events */
+	__u64 seed;	 /* of the sample of pages */
 };
 
 #define FAULT_COUNTERS_MINOR 1u
 #define FAULT_COUNTERS_MAJOR 2u
+
+#define FAULT_CALLS (1u << 12) /* threads in system calls; a power of two */
 
 /* Counters of the fault programs, one slot per CPU each. */
 enum fault_stat {
@@ -143,7 +146,7 @@ struct fault_bad_event {
 	char comm[16];
 };
 
-_Static_assert(sizeof(struct fault_cfg) == 40, "fault_cfg");
+_Static_assert(sizeof(struct fault_cfg) == 48, "fault_cfg");
 _Static_assert(sizeof(struct fault_key) == 48, "fault_key");
 _Static_assert(sizeof(struct fault_cell) == 288, "fault_cell");
 _Static_assert(sizeof(struct fault_proc) == 48, "fault_proc");

@@ -16,6 +16,8 @@
 #include "trace/attach.h"
 #include "trace/features.h"
 
+#define SECOND_NS 1000000000ULL
+
 static bool wants_stacks(const struct faults *f)
 {
 	return f->by & FAULTS_BY_STACK || f->o->bad || f->o->rss;
@@ -146,11 +148,16 @@ static int print_start(struct faults *f)
 	static const char *const no_codes[] = {
 		"exceptions tracepoints (causes are approximate)",
 	};
+	static const char *const no_calls[] = {
+		"exceptions tracepoints (what system calls touch is in no sample)",
+	};
 	struct view_start s = {
-		.method = f->tasks ? "kernel-counters" : "perf-software-events",
+		.method = f->o->sample > 1 ? "raw-tracepoint"
+			  : f->iter	   ? "kernel-counters"
+					   : "perf-software-events",
 		.spec = &faults_spec,
 		.cfg = f->o,
-		.skipped = no_codes,
+		.skipped = f->o->sample > 1 ? no_calls : no_codes,
 		.n_skipped = f->o->detail == FAULTS_DETAIL_FULL && !f->o->bad &&
 			     !feature_has(FEATURE_EXCEPTIONS),
 		.map_bytes = f->map_bytes,
@@ -173,6 +180,13 @@ static int print_end(struct faults *f)
 }
 
 /* ---- the run ---- */
+
+/* Frames of a sample that were freed make room, and none is used by another one unseen. */
+static int on_second(void *arg, int fd)
+{
+	(void)fd;
+	return faults_iter_read(arg);
+}
 
 static int open_view(struct faults *f)
 {
@@ -249,6 +263,9 @@ static int run_traced(struct faults *f)
 	f->run_time_fd = cmd_enable_stats(&f->o->common);
 	f->last_tick_ns = clock_mono_ns();
 	err = print_start(f);
+	if (!err && f->o->sample > 1)
+		err = tracer_add_timer(f->tracer, &(struct loop_timer){SECOND_NS, SECOND_NS},
+				       on_second, f);
 	if (!err)
 		err = tracer_run(f->tracer);
 	f->end_ns = clock_mono_ns();

@@ -4,7 +4,7 @@
  * faults_attach.c hangs the programs on their events, faults_rows.c makes rows of the
  * table of cells, faults_print.c records of the rows, faults_bad.c and faults_rss.c are the
  * other two reports, faults_files.c names files, faults_check.c compares with the kernel,
- * faults_counters.c has the bare count from the kernel.
+ * faults_iter.c looks at tasks or pages before a report.
  */
 #ifndef MEMTALLY_FAULTS_H
 #define MEMTALLY_FAULTS_H
@@ -52,7 +52,7 @@ struct faults {
 	size_t n_previous;
 	struct bpf_link **links;
 	size_t n_links, cap_links;
-	struct bpf_link *tasks; /* the iterator, where the kernel's counters are read; or NULL */
+	struct bpf_link *iter;	    /* of tasks or of sampled pages; or NULL */
 	struct faults_cells *cells; /* NULL with --rss */
 	int procs_fd, sites_fd, stats_fd, fault_stats_fd;
 	int run_time_fd; /* holds the kernel's run time statistics on; -1 */
@@ -75,14 +75,17 @@ void faults_select(struct faults *f);
 int faults_attach(struct faults *f);
 void faults_detach(struct faults *f);
 
-/* ---- the kernel's counters in place of events ---- */
+/* ---- iterators ---- */
 
-/* Whether they tell all that is asked for. After configuration of the pid namespace. */
+/*
+ * Whether the kernel's own counters tell all that is asked for: then no faults are watched.
+ * After configuration of the pid namespace.
+ */
 bool faults_counters_usable(const struct faults *f);
-/* What was before is not ours. After the exit of tasks is watched. 0 or -errno. */
-int faults_counters_begin(struct faults *f);
-/* Brings the cells up to date. 0 or -errno. */
-int faults_counters_read(struct faults *f);
+/* Where there is one. Counters: what was before is not ours. After all else. 0 or -errno. */
+int faults_iter_begin(struct faults *f);
+/* Brings cells, or the sample, up to date; does nothing without iterator. 0 or -errno. */
+int faults_iter_read(struct faults *f);
 
 /* ---- the table of cells ---- */
 

@@ -28,17 +28,16 @@ struct hook {
 	bool wanted;
 };
 
-#define N_HOOKS 9
+#define N_HOOKS 11
 
 /* Every program but those that follow processes, which are attached before. */
 static void hooks_fill(const struct faults *f, struct hook h[N_HOOKS])
 {
 	const struct faults_opts *o = f->o;
-	bool full = o->detail == FAULTS_DETAIL_FULL && !o->bad;
-	bool timed = o->detail != FAULTS_DETAIL_COUNT;
-	bool both = o->major == o->minor;
-	bool codes = feature_has(FEATURE_EXCEPTIONS);
-	bool ends = !f->bpf->rodata->fault_cfg.counters;
+	bool both = o->major == o->minor, codes = feature_has(FEATURE_EXCEPTIONS);
+	bool sampled = o->sample > 1, ends = !sampled && !f->bpf->rodata->fault_cfg.counters;
+	bool timed = o->detail != FAULTS_DETAIL_COUNT && !sampled;
+	bool full = o->detail == FAULTS_DETAIL_FULL && !o->bad && !sampled;
 	struct hook all[N_HOOKS] = {
 		{f->bpf->progs.fault_start, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS, NULL,
 		 "page-faults", timed && !codes},
@@ -51,7 +50,11 @@ static void hooks_fill(const struct faults *f, struct hook h[N_HOOKS])
 		{f->bpf->progs.fault_major, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS_MAJ, NULL,
 		 "major-faults", ends && (both || o->major)},
 		{f->bpf->progs.fault_page_alloc, HOOK_TRACEPOINT, 0, "kmem", "mm_page_alloc", full},
-		{f->bpf->progs.fault_page_free, HOOK_TRACEPOINT, 0, "kmem", "mm_page_free", o->rss},
+		{f->bpf->progs.fault_page_free, HOOK_TRACEPOINT, 0, "kmem", "mm_page_free",
+		 o->rss && !sampled},
+		{f->bpf->progs.fault_sample_alloc, HOOK_RAW, 0, NULL, "mm_page_alloc", sampled},
+		{f->bpf->progs.fault_sample_kernel, HOOK_RAW, 0, NULL, "page_fault_kernel",
+		 sampled && codes},
 		{f->bpf->progs.fault_signal, HOOK_TRACEPOINT, 0, "signal", "signal_generate",
 		 timed && !o->rss},
 		{f->bpf->progs.fault_exit, HOOK_TRACEPOINT, 0, "sched", "sched_process_exit", true},
@@ -69,6 +72,7 @@ void faults_select(struct faults *f)
 		bpf_program__set_autoload(h[i].prog, h[i].wanted);
 	bpf_program__set_autoload(f->bpf->progs.fault_exec, true);
 	bpf_program__set_autoload(f->bpf->progs.fault_tasks, f->bpf->rodata->fault_cfg.counters);
+	bpf_program__set_autoload(f->bpf->progs.fault_pages, f->o->sample > 1);
 	bpf_program__set_autoload(f->bpf->progs.fault_newtask, f->o->common.follow);
 }
 
@@ -141,18 +145,18 @@ int faults_attach(struct faults *f)
 		if (err)
 			log_error("cannot attach to '%s': %s", h[k - 1].name, errno_name(err));
 	}
-	if (!err && f->bpf->rodata->fault_cfg.counters) {
-		err = faults_counters_begin(f);
+	if (!err) {
+		err = faults_iter_begin(f);
 		if (err)
-			log_error("cannot read the tasks' counters: %s", errno_name(err));
+			log_error("cannot attach an iterator: %s", errno_name(err));
 	}
 	return err;
 }
 
 void faults_detach(struct faults *f)
 {
-	bpf_link__destroy(f->tasks);
-	f->tasks = NULL;
+	bpf_link__destroy(f->iter);
+	f->iter = NULL;
 	for (size_t i = 0; i < f->n_links; i++)
 		bpf_link__destroy(f->links[i]);
 	free(f->links);

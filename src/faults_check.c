@@ -175,7 +175,7 @@ static void message_fill(struct faults *f, const struct sums *s, char *buf, size
 	int n = snprintf(buf, len, "Kernel counters: %lld minor and %lld major faults",
 			 (long long)s->kernel.minor, (long long)s->kernel.major);
 
-	if (f->tasks) {
+	if (f->iter) {
 		snprintf(buf + n, len - (size_t)n, ", with those taken %s", taken);
 		return;
 	}

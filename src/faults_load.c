@@ -32,14 +32,15 @@ static void configure(struct faults *f)
 
 	cmd_configure(&o->common, f->every, cfg);
 	cfg->task_storage = feature_has(FEATURE_TASK_STORAGE);
-	fc->classify = o->detail == FAULTS_DETAIL_FULL && !o->bad;
-	fc->timed = o->detail != FAULTS_DETAIL_COUNT;
+	fc->classify = o->detail == FAULTS_DETAIL_FULL && !o->bad && o->sample == 1;
+	fc->timed = o->detail != FAULTS_DETAIL_COUNT && o->sample == 1;
 	fc->both_ends = fc->timed && o->major == o->minor && !o->rss;
 	fc->by_stack = !!(f->by & FAULTS_BY_STACK) && !o->bad;
 	fc->by_thread = !!(f->by & FAULTS_BY_THREAD);
 	fc->range_shift = f->by & FAULTS_BY_RANGE ? log2_of(o->range_bytes) : 0;
 	fc->rss = o->rss;
 	fc->rss_every = (uint32_t)o->sample;
+	fc->seed = clock_real_ns() * 0x9E3779B97F4A7C15ULL;
 	fc->page_shift = log2_of((uint64_t)sysconf(_SC_PAGESIZE));
 	if (faults_counters_usable(f))
 		fc->counters = (o->major || !o->minor ? FAULT_COUNTERS_MAJOR : 0) |
@@ -71,6 +72,8 @@ static int drop_maps(struct faults *f)
 		err = bpf_map__set_autocreate(counts[i], false);
 	for (size_t i = 0; i < ARRAY_SIZE(resident) && !err && !f->o->rss; i++)
 		err = bpf_map__set_autocreate(resident[i], false);
+	if (!err && f->o->sample == 1)
+		err = bpf_map__set_autocreate(f->bpf->maps.fault_calls, false);
 	return err;
 }
 

@@ -42,11 +42,13 @@ static const struct stat_loss common_losses[] = {
 /*
  * A program is skipped where another one runs on the CPU. These may be: what then happens in
  * an interrupt, or in our own reading of a user stack, is no fault of a process and no page
- * of one. (Were a page of a process freed so, its next use would show it: frees_missed.)
+ * of one. (Were a page of a process freed so, its next use would show it: frees_missed. Of a
+ * sample of pages so few more or less are missing.)
  */
 static bool may_miss(const struct bpf_program *p)
 {
-	static const char *const names[] = {"fault_page_alloc", "fault_page_free"};
+	static const char *const names[] = {"fault_page_alloc", "fault_page_free",
+					    "fault_sample_alloc"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (strcmp(bpf_program__name(p), names[i]) == 0)

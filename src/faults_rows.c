@@ -122,7 +122,7 @@ bool faults_reported(const struct faults *f, const struct fault_cell *c)
 
 static int cells_read(struct faults *f, struct cells *ret)
 {
-	int err = f->tasks ? faults_counters_read(f) : 0;
+	int err = faults_iter_read(f);
 
 	if (!err)
 		err = faults_cells_each(f->cells, on_cell, ret);

@@ -133,8 +133,10 @@ int faults_print_rss(struct faults *f)
 {
 	struct collect_map map = {f->sites_fd, sizeof(uint64_t), sizeof(struct site)};
 	struct rows r = {.f = f};
-	int err = collect_each(&map, on_site, &r);
+	int err = faults_iter_read(f);
 
+	if (!err)
+		err = collect_each(&map, on_site, &r);
 	if (!err)
 		err = print_rows(f, &r);
 	rows_free(r.v, r.n);

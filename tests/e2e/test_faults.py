@@ -513,7 +513,7 @@ def test_resident_pages_folded(trace, tmp_path):
 
 
 def test_resident_pages_sampled(trace):
-    f, truth, _ = trace("", 0, "--rss", "--sample", 16, name="faults_rss-o2")
+    f, truth, _ = trace("", 0, "--rss", "--sample", 16, name="faults_rss-o2", more=("--huge", 1))
     rows = {}
     for row in f.of("stack"):
         assert row["estimated"]
@@ -523,6 +523,37 @@ def test_resident_pages_sampled(trace):
         site = truth["sites"][name]
         assert abs(rows[site["function"]] - site["bytes"]) < site["bytes"] * 0.6, rows
     assert "touch_unmapped" not in rows and "touch_first" not in rows
+
+
+# case, what of 4000 pages is anonymous memory by a touch of the process, and by whom
+@pytest.mark.parametrize("case,pages,toucher", [
+    ("anon", 4000, "touch_write"),
+    ("file-cow", 4000, "touch_write"),
+    ("kernel-read", 4000, "case_kernel_read"),
+    ("fork-cow", 4000, "touch_write"),
+    ("process-vm", 4000, "touch_write"),
+    ("populate", 0, None),
+    ("file-cold", 0, None),
+    ("shm", 0, None),
+])
+def test_sampled_pages_are_those_of_faults(trace, case, pages, toucher):
+    f, _, _ = trace(case, 4000, "--rss", "--sample", 8)
+    rows = [r for r in f.of("stack")
+            if toucher in [frame_name(x) for x in r["frames"]]] if toucher else []
+    # 500 expected: five standard deviations are 21 %.
+    assert abs(sum(r["count"] for r in rows) - pages) <= pages * 0.25, f.of("stack")
+    # No more than the few pages of any code.
+    assert sum(r["count"] for r in f.of("stack")) - sum(r["count"] for r in rows) <= 25 * 8
+
+
+def test_samples_are_not_biased(victim, faults):
+    """4000 samples: five standard deviations are 7.7 %."""
+    v = victim("faults_table-o2", "--case", "anon", "--pages", 64000)
+    f = faults("-p", v.pid, "--rss", "--sample", 16).started()
+    v.run()
+    f.stop().assert_clean()
+    row = max(f.of("stack"), key=lambda r: r["count"])
+    assert abs(row["count"] - 64000) <= 64000 * 5 * (15 / 64000) ** 0.5, row["count"]
 
 
 def test_interval_shows_what_is_new(victim, faults):

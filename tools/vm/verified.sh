@@ -38,6 +38,8 @@ load faults-stack faults --by stack -- /bin/true
 load faults-all faults --all --duration 0.1
 load faults-bad faults --bad --duration 0.1
 load faults-rss faults --rss -- /bin/true
+load faults-sample faults --rss -s 16 -- /bin/true
+load faults-count faults --detail count -- /bin/true
 load cachestat cachestat 0.1 1
 load cachestat-pid cachestat -p $$ 0.1 1
 load cachetop-file cachetop --by file 0.1 1
