@@ -133,6 +133,8 @@ static int on_tick(void *arg, bool last)
 		err = faults_print_rss(f);
 	} else if (!err) {
 		err = f->o->bad ? faults_print_bad(f) : faults_print(f);
+		if (last)
+			live_close(f->live);
 		if (!err && last)
 			err = faults_check_print(f);
 		if (!err)
@@ -188,6 +190,15 @@ static int on_second(void *arg, int fd)
 	return faults_iter_read(arg);
 }
 
+/* One line for each row, and more than one report. */
+static bool wants_live(const struct faults *f)
+{
+	const struct common_opts *c = &f->o->common;
+	bool table = !(f->by & FAULTS_BY_STACK) && !f->o->hist && !f->o->bad && !f->o->rss;
+
+	return table && (c->interval_ns || (f->every && !c->duration_ns)) && cmd_live_wanted(c);
+}
+
 static int open_view(struct faults *f)
 {
 	const struct common_opts *c = &f->o->common;
@@ -197,6 +208,7 @@ static int open_view(struct faults *f)
 			.command = "faults",
 			.out = stdout,
 			.notes = stderr,
+			.live = f->live,
 			.json = c->json,
 			.folded = c->folded,
 			.show_process = c->pids.n > 1 || c->follow || f->every || c->cgroup,
@@ -212,8 +224,14 @@ static int open_rooms(struct faults *f, char **ret_msg)
 	const struct common_opts *c = &f->o->common;
 	struct tracer_config config = cmd_tracer_config(c);
 	struct tracer_ops ops = {.event = on_event, .tick = on_tick, .process = on_process};
-	int err;
+	int err = 0;
 
+	if (wants_live(f))
+		err = cmd_live_new(c, "faults", faults_sort_title(c->sort), &f->live);
+	if (err)
+		return err;
+	f->interval_ns = f->live ? live_interval_ns(f->live) : c->interval_ns;
+	config.interval_ns = f->interval_ns;
 	config.all = f->every;
 	config.no_stacks = !wants_stacks(f);
 	err = tracer_new(&config, &ops, f, &f->tracer, ret_msg);
@@ -235,6 +253,7 @@ static void close_rooms(struct faults *f)
 {
 	faults_detach(f);
 	faults_bpf__destroy(f->bpf);
+	live_free(f->live);
 	view_free(f->view);
 	rank_free(f->rank);
 	symbolizer_free(f->sym);
@@ -266,6 +285,9 @@ static int run_traced(struct faults *f)
 	if (!err && f->o->sample > 1)
 		err = tracer_add_timer(f->tracer, &(struct loop_timer){SECOND_NS, SECOND_NS},
 				       on_second, f);
+	f->live_run = (struct cmd_live){f->tracer, f->live};
+	if (!err && f->live)
+		err = cmd_live_open(&f->live_run);
 	if (!err)
 		err = tracer_run(f->tracer);
 	f->end_ns = clock_mono_ns();

@@ -10,6 +10,7 @@
 #define MEMTALLY_FAULTS_H
 
 #include "cmd_faults.h"
+#include "cmd_live.h"
 #include "cmd_run.h"
 #include "faults_abi.h"
 #include "lib/snapshot.h"
@@ -45,6 +46,8 @@ struct faults {
 	struct symbolizer *sym;
 	struct rank *rank; /* --rss */
 	struct view *view;
+	struct live *live; /* NULL: no live table */
+	struct cmd_live live_run;
 	struct faults_files *files;
 	struct faults_bads *bads;
 	struct faults_check *check;
@@ -55,8 +58,9 @@ struct faults {
 	struct bpf_link *iter;	    /* of tasks or of sampled pages; or NULL */
 	struct faults_cells *cells; /* NULL with --rss */
 	int procs_fd, sites_fd, stats_fd, fault_stats_fd;
-	int run_time_fd; /* holds the kernel's run time statistics on; -1 */
-	bool every;	 /* the whole machine */
+	int run_time_fd;      /* holds the kernel's run time statistics on; -1 */
+	bool every;	      /* the whole machine */
+	uint64_t interval_ns; /* 0: one report at the end */
 	uint64_t map_bytes, ticks, last_tick_ns, end_ns;
 	uint64_t now_ns; /* wall clock of this tick */
 	bool incomplete;
@@ -155,6 +159,8 @@ uint64_t faults_owner(struct faults *f, uint64_t proc_key);
 
 /* ---- reports ---- */
 
+/* Title of the column that --sort names; NULL: the order is of no column. Static. */
+const char *faults_sort_title(int sort);
 int faults_print(struct faults *f);
 int faults_print_hist(struct faults *f, const struct faults_table *t);
 int faults_print_bad(struct faults *f);

@@ -12,7 +12,8 @@
 #include "faults.h"
 
 #define MAX_FIELDS   32
-#define MAX_MAPPINGS 64 /* named in one row; the rest is summed up */
+#define LIVE_ROWS    ((size_t)1000) /* one can scroll */
+#define MAX_MAPPINGS 64		    /* named in one row; the rest is summed up */
 
 const char *const fault_mapping_names[FAULT_MAPPINGS] = {
 	[FAULT_MAP_UNKNOWN] = "unknown", [FAULT_MAP_HEAP] = "heap",
@@ -188,7 +189,7 @@ static void add_identity(struct faults *f, struct line *l, const struct faults_r
 
 static void add_numbers(struct faults *f, struct line *l, const struct faults_row *r, double s)
 {
-	bool rates = f->o->common.interval_ns;
+	bool rates = f->interval_ns;
 	const struct fault_cell *v = &r->sum;
 
 	add_count(l, "major", v->major, rates ? NULL : "MAJOR", 9);
@@ -251,6 +252,20 @@ static int add_stack(struct faults *f, struct line *l, const struct faults_row *
 	return err;
 }
 
+const char *faults_sort_title(int sort)
+{
+	switch (sort) {
+	case FAULTS_SORT_MAJOR:
+		return "MAJ/s";
+	case FAULTS_SORT_MINOR:
+		return "MIN/s";
+	case FAULTS_SORT_TIME:
+		return "TIME ms";
+	default:
+		return NULL;
+	}
+}
+
 struct page {
 	double seconds;
 	const char *headline; /* for the first row */
@@ -294,7 +309,7 @@ int faults_print(struct faults *f)
 
 	if (err)
 		return err;
-	top = MIN(t.n_rows, (size_t)f->o->common.top);
+	top = MIN(t.n_rows, live_is_open(f->live) ? LIVE_ROWS : (size_t)f->o->common.top);
 	for (size_t i = 0; i < t.n_rows; i++)
 		all += t.rows[i].sum.minor + t.rows[i].sum.major;
 	snprintf(headline, sizeof(headline), "Top %zu of %zu rows by %s, %llu faults", top,

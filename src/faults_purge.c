@@ -71,7 +71,7 @@ static int on_cell(const struct fault_cell *c, void *arg)
 
 	if (!p)
 		return 0;
-	if (d->f->o->common.interval_ns && !faults_reported(d->f, c)) {
+	if (d->f->interval_ns && !faults_reported(d->f, c)) {
 		p->in_report = true; /* in the next one */
 		d->f->purge_wanted = true;
 		return 0;
@@ -108,9 +108,7 @@ static int take_cells(struct doomed *d)
 			continue;
 		f->gone.minor += c.minor;
 		f->gone.major += c.major;
-		/* What was added since the look is in the next report's difference. */
-		if (!f->o->common.interval_ns || !faults_reported(f, &c))
-			err = keep(f, &c);
+		err = f->interval_ns ? 0 : keep(f, &c);
 	}
 	return err;
 }
