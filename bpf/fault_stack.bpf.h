@@ -28,23 +28,47 @@ static __always_inline struct fault_memo *memo_of(struct fault_scratch *s)
 	return &s->memos[(s->regs.pc ^ s->regs.sp >> 4) & (FAULT_MEMOS - 1)];
 }
 
-/* Whether the stack is the one of the memo, by what the user's stack holds now. */
+/* Whether the stack is the one of the memo, by what the user's stack holds now: one read. */
 static __always_inline int memo_holds(const struct fault_memo *m, const struct fault_scratch *s,
 				      struct walk *w, __u64 proc_key)
 {
-	__u64 word;
-
 	if (m->proc_key != proc_key || m->regs.pc != s->regs.pc || m->regs.sp != s->regs.sp ||
 	    m->regs.fp != s->regs.fp || m->regs.aux != s->regs.aux || m->regs.r10 != s->regs.r10)
 		return 0;
-	walk_clear(w);
+	if (m->bytes > sizeof(w->win) || walk_read(w->win, m->bytes, m->from))
+		return 0;
 	for (__u32 i = 0; i < WALK_NOTES; i++) {
+		__u64 at = (m->notes[i].addr - m->from) >> 3;
+
 		if (i >= m->n)
 			break;
-		if (walk_peek(w, &word, m->notes[i].addr) || word != m->notes[i].value)
+		WALK_OPAQUE(at); /* as in walk_peek() */
+		if (w->win[at & (WALK_WINDOW / 8 - 1)] != m->notes[i].value)
 			return 0;
 	}
 	return 1;
+}
+
+/* Where the words of a walk lie. 0: too far apart for one read, or not aligned. */
+static __always_inline int memo_span(struct fault_memo *m, const struct walk *w)
+{
+	__u64 low = ~0ULL, high = 0;
+
+	for (__u32 i = 0; i < WALK_NOTES; i++) {
+		__u64 at = w->notes[i].addr;
+
+		if (i >= w->n_notes)
+			break;
+		if (at & 7)
+			return 0;
+		low = at < low ? at : low;
+		high = at + 8 > high ? at + 8 : high;
+	}
+	if (!high)
+		low = 0;
+	m->from = low;
+	m->bytes = high - low;
+	return high - low <= sizeof(w->win);
 }
 
 /* Keeps the walk that was just made. Its stack is in user space, or on the way. */
@@ -56,6 +80,9 @@ static __always_inline void fault_stack_keep(struct fault_scratch *s, __u64 proc
 
 	if (!w || s->stack_known || w->status != WALK_COMPLETE || (w->flags & ~harmless) ||
 	    w->n_notes > WALK_NOTES)
+		return;
+	m->proc_key = 0;
+	if (!memo_span(m, w))
 		return;
 	m->proc_key = proc_key;
 	m->site = s->stack.site;

@@ -60,7 +60,8 @@ static __always_inline void fault_count(__u32 id)
 struct fault_memo {
 	__u64 proc_key, site;
 	struct walk_regs regs;
-	__u32 n, pad; /* notes */
+	__u64 from; /* all notes lie in `bytes` from here */
+	__u32 bytes, n;
 	struct walk_note notes[WALK_NOTES];
 };
 

@@ -4,6 +4,7 @@ memtally faults against programs that take a known number of faults of a known k
 is counted must be what the kernel counts for the process (its min_flt and maj_flt between
 attach and end), to the fault.
 """
+import functools
 import json
 import os
 import pathlib
@@ -273,12 +274,17 @@ def test_histogram_adds_up(trace):
     assert all(h["from_us"] < h["to_us"] for h in slots)
 
 
+@functools.cache
+def has_task_iterators():
+    return json.loads(memtally("--json", command="features").stdout)["task-iterators"]
+
+
 @pytest.fixture(params=["kernel-counters", "perf-software-events"])
 def count_method(request, monkeypatch):
     """Both ways to a bare count."""
     if request.param != "kernel-counters":
         monkeypatch.setenv("MEMTALLY_WITHOUT", "task-iterators")
-    elif not json.loads(memtally("--json", command="features").stdout)["task-iterators"]:
+    elif not has_task_iterators():
         pytest.skip("no task iterators here")
     return request.param
 
