@@ -17,6 +17,53 @@
 /* Which of the CPU's last mappings an address may be in: heap, stack and libraries differ. */
 #define VMA_NEAR_SHIFT 30
 
+/*
+ * The running process's swap entries; roughly, as CPUs count for themselves at first. Since
+ * v6.2 (f1a7941243c1 "mm: convert mm's rss stats into percpu_counter") one counter each.
+ */
+#define MEMBER_SWAPENTS 2
+
+struct percpu_counter___swap {
+	__s64 count;
+} __attribute__((preserve_access_index));
+
+struct mm_struct___swap {
+	struct percpu_counter___swap rss_stat[4];
+} __attribute__((preserve_access_index));
+
+struct mm_rss_stat {
+	struct {
+		__s64 counter;
+	} count[4];
+} __attribute__((preserve_access_index));
+
+struct mm_struct___swap_old {
+	struct mm_rss_stat rss_stat;
+} __attribute__((preserve_access_index));
+
+static __always_inline int has_swapped(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	void *mm = BPF_CORE_READ(task, mm);
+	struct mm_struct___swap_old *old = mm;
+	struct mm_struct___swap *now = mm;
+	__s64 n = 0;
+
+	if (bpf_core_type_exists(struct mm_rss_stat))
+		n = BPF_CORE_READ(old, rss_stat.count[MEMBER_SWAPENTS].counter);
+	else
+		n = BPF_CORE_READ(now, rss_stat[MEMBER_SWAPENTS].count);
+	return n > 0;
+}
+
+/* A page came to be mapped without I/O and without an allocation. */
+static __always_inline __u8 cause_anon_found(const struct fault *f)
+{
+	if (has_swapped())
+		return FAULT_SWAP_IN; /* read ahead, or not yet written and dropped */
+	return f->has_error && (f->error & FAULT_WRITE) ? FAULT_UNKNOWN : FAULT_ZERO_PAGE;
+}
+
 static __always_inline __u8 cause_anon(const struct fault *f, const struct fault_vma *v)
 {
 	int present = f->has_error && (f->error & FAULT_PRESENT);
@@ -29,7 +76,7 @@ static __always_inline __u8 cause_anon(const struct fault *f, const struct fault
 		return FAULT_USERFAULTFD;
 	if (f->major)
 		return FAULT_SWAP_IN;
-	return f->pages ? FAULT_FIRST_TOUCH : FAULT_ZERO_PAGE;
+	return f->pages ? FAULT_FIRST_TOUCH : cause_anon_found(f);
 }
 
 static __always_inline __u8 cause_file(const struct fault *f, const struct fault_vma *v)

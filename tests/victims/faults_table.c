@@ -28,6 +28,9 @@
 #include "victim.h"
 
 #define PAGE 4096L
+#ifndef MADV_PAGEOUT /* v5.4 */
+#define MADV_PAGEOUT 21
+#endif
 #define HUGE (2L << 20)
 
 static long pages;
@@ -351,6 +354,19 @@ static void case_hugetlb(void)
 		((volatile char *)p)[i * HUGE] = 1;
 }
 
+/* Whoever takes the pages away for good does it at the step. */
+static void case_swap(void)
+{
+	char *p = anon();
+
+	touch_write(p, pages);
+	if (madvise(p, (size_t)(pages * PAGE), MADV_PAGEOUT))
+		_exit(84);
+	victim_step("evict");
+	touch_read(p, pages / 2);
+	touch_write(p + pages / 2 * PAGE, pages - pages / 2);
+}
+
 enum with { WITH_FILE = 1, WITH_THP };
 
 static const struct {
@@ -378,6 +394,7 @@ static const struct {
 	{"storm", case_storm, 0},
 	{"uffd", case_uffd, 0},
 	{"hugetlb", case_hugetlb, 0},
+	{"swap", case_swap, 0},
 };
 
 #define N_CASES (sizeof(cases) / sizeof(cases[0]))
