@@ -409,6 +409,7 @@ def test_what_the_kernel_takes_is_seen_in_its_counters(faults):
     assert check["missing_minor"] == 6001, check  # and the argument page of the exec
     assert check["missing_minor"] - check["taken_minor"] in (0, 1), check
     assert check["missing_major"] == check["taken_major"] == 0
+    assert "not traced: 6001 minor and 0 major, taken by the kernel" in check["message"]
 
 
 def test_without_error_codes_counts_are_the_same(trace, monkeypatch):
