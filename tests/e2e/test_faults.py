@@ -350,6 +350,41 @@ def test_bare_count_of_a_program_is_its_rusage(faults, count_method, tmp_path):
     assert (row[0]["minor"] + unseen, row[0]["major"]) == (minor, major)
 
 
+# Threads that end, children by fork and by spawn, an exec by a thread that is not the first.
+TREE = """
+import os, subprocess, threading
+for i in range(40):
+    threads = [threading.Thread(target=bytearray, args=(1 << 20,)) for _ in range(4)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    subprocess.run(["/bin/true"])
+    if i % 10 == 0:
+        pid = os.fork()
+        if not pid:
+            threading.Thread(target=os.execv, args=("/bin/true", ["true"])).start()
+            threading.Event().wait()
+        os.waitpid(pid, 0)
+"""
+WAITER = """
+import os, resource, subprocess, sys
+subprocess.run(["/usr/bin/python3", "-c", sys.argv[1]])
+r = resource.getrusage(resource.RUSAGE_CHILDREN)
+open(sys.argv[2], "w").write(f"{os.getpid()} {r.ru_minflt} {r.ru_majflt}")
+"""
+
+
+def test_bare_count_of_a_tree_is_its_rusage(faults, tmp_path):
+    if not has_task_iterators():
+        pytest.skip("no task iterators here")
+    f = faults("--detail", "count", "--follow", "--", "/usr/bin/python3", "-c", WAITER, TREE,
+               tmp_path / "ru").stop(None)
+    f.assert_clean()
+    waiter, *rusage = map(int, (tmp_path / "ru").read_text().split())
+    rows = [r for r in f.of("process") if r["pid"] != waiter]
+    assert len(rows) == 45, "itself, 40 spawned, 4 forked"
+    assert [sum(r["minor"] for r in rows), sum(r["major"] for r in rows)] == rusage
+
+
 def test_bare_count_of_the_machine(victim, faults, count_method):
     v = victim("faults_table-o2", "--case", "anon", "--pages", 3000)
     f = faults("--detail", "count").started()
