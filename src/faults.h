@@ -29,7 +29,7 @@ struct faults_check;
 /* What processes that have ended leave; see faults_purge.c. */
 struct faults_gone {
 	struct fault_cell *v; /* to be in the report at the end */
-	size_t n, cap;
+	size_t n, cap, n_reported;
 	struct fault_cell rest;	 /* of those that found no room in it */
 	uint64_t dropped;	 /* faults in rest */
 	uint64_t minor, major;	 /* of all cells that were taken */
@@ -113,6 +113,10 @@ int faults_cells_take(struct faults_cells *c, uint64_t id, struct fault_cell *re
 int faults_purge(struct faults *f);
 /* Whether the last report had all of a cell. */
 bool faults_reported(const struct faults *f, const struct fault_cell *c);
+/* A cell that goes: *c becomes what no report had of it, and its key begins anew. */
+void faults_cell_forget(struct faults *f, struct fault_cell *c);
+/* A cell that was kept goes: its key has so much less. */
+void faults_cell_dropped(struct faults *f, const struct fault_cell *c);
 void faults_proc_sum(struct fault_proc *to, const struct fault_proc *add);
 
 /* ---- names of files ---- */

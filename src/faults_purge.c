@@ -108,7 +108,10 @@ static int take_cells(struct doomed *d)
 			continue;
 		f->gone.minor += c.minor;
 		f->gone.major += c.major;
-		err = f->interval_ns ? 0 : keep(f, &c);
+		/* An exec may still count for the image that it has just replaced. */
+		if (f->interval_ns)
+			faults_cell_forget(f, &c);
+		err = !f->interval_ns || c.minor || c.major ? keep(f, &c) : 0;
 	}
 	return err;
 }
@@ -185,6 +188,22 @@ static void hold_processes(struct doomed *d)
 	faults_bads_hold(d->f);
 }
 
+/* With an interval those that were kept are in one report. */
+static void drop_reported(struct faults *f)
+{
+	struct faults_gone *g = &f->gone;
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->n; i++) {
+		if (f->interval_ns && i < g->n_reported)
+			faults_cell_dropped(f, &g->v[i]);
+		else
+			g->v[n++] = g->v[i];
+	}
+	g->n = n;
+	g->n_reported = 0;
+}
+
 static int purge(struct doomed *d)
 {
 	int err = find_ended(d);
@@ -193,6 +212,7 @@ static int purge(struct doomed *d)
 		return err;
 	for (size_t i = 0; i < d->n_ended; i++)
 		d->ended[i]->in_report = false;
+	drop_reported(d->f);
 	err = d->f->o->rss ? drop_sites(d) : take_cells(d);
 	hold_processes(d);
 	if (!err)

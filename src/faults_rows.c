@@ -110,14 +110,51 @@ static int cells_difference(struct faults *f, struct cells *c)
 	return err;
 }
 
+static struct faults_cell *find_previous(const struct faults *f, const struct fault_key *k)
+{
+	const struct faults_cell key = {.key = *k};
+
+	return f->n_previous ? bsearch(&key, f->previous, f->n_previous, sizeof(key), by_key)
+			     : NULL;
+}
+
 bool faults_reported(const struct faults *f, const struct fault_cell *c)
 {
-	const struct faults_cell key = {.key = c->key};
-	const struct faults_cell *was =
-		f->n_previous ? bsearch(&key, f->previous, f->n_previous, sizeof(key), by_key)
-			      : NULL;
+	const struct faults_cell *was = find_previous(f, &c->key);
 
 	return was && was->v.minor == c->minor && was->v.major == c->major;
+}
+
+void faults_cell_forget(struct faults *f, struct fault_cell *c)
+{
+	struct faults_cell *was = find_previous(f, &c->key);
+
+	if (!was)
+		return;
+	cell_subtract(c, &was->v);
+	memset(&was->v, 0, sizeof(was->v));
+}
+
+void faults_cell_dropped(struct faults *f, const struct fault_cell *c)
+{
+	struct faults_cell *was = find_previous(f, &c->key);
+
+	if (was)
+		cell_subtract(&was->v, c);
+}
+
+/* A process that ended late has a cell here and one in the table. Sorted. */
+static void cells_merge(struct cells *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n; i++) {
+		if (n && !by_key(&c->v[n - 1], &c->v[i]))
+			faults_cell_sum(&c->v[n - 1].v, &c->v[i].v);
+		else
+			c->v[n++] = c->v[i];
+	}
+	c->n = n;
 }
 
 static int cells_read(struct faults *f, struct cells *ret)
@@ -128,12 +165,14 @@ static int cells_read(struct faults *f, struct cells *ret)
 		err = faults_cells_each(f->cells, on_cell, ret);
 	for (size_t i = 0; i < f->gone.n && !err; i++)
 		err = on_cell(&f->gone.v[i], ret);
+	f->gone.n_reported = f->gone.n;
 	if (!err && f->gone.dropped)
 		err = on_cell(&f->gone.rest, ret);
 	if (err)
 		return err;
 	if (ret->n)
 		qsort(ret->v, ret->n, sizeof(*ret->v), by_key);
+	cells_merge(ret);
 	return cells_difference(f, ret);
 }
 
