@@ -24,22 +24,19 @@ load()
 }
 
 load leak leak -- /bin/true
-load leak-fp leak --unwind fp -- /bin/true
+load leak-fp leak -z 1 --unwind fp -- /bin/true
 load leak-none leak --unwind none -- /bin/true
 load leak-sample leak -s 512K -- /bin/true
 load leak-all leak --all --duration 0.1
 load kmem kmem --duration 0.1
 load kmem-full kmem --full --duration 0.1
 load kmem-pid kmem -p $$ --duration 0.1
-load kmem-user kmem slab --user-stack -p $$ --duration 0.1
 load kmem-account kmem --account --duration 0.1 0.1
 load faults faults -- /bin/true
 load faults-stack faults --by stack -- /bin/true
 load faults-all faults --all --duration 0.1
 load faults-bad faults --bad --duration 0.1
 load faults-rss faults --rss -- /bin/true
-load faults-sample faults --rss -s 16 -- /bin/true
-load faults-count faults --detail count -- /bin/true
 load cachestat cachestat 0.1 1
 load cachestat-pid cachestat -p $$ 0.1 1
 load cachetop-file cachetop --by file 0.1 1
