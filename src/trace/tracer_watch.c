@@ -87,6 +87,12 @@ static int on_exec(struct tracer *t, const struct proc_event *e)
 	return 0;
 }
 
+/* Tables for what has come, unless there are no stacks or those of the start come first. */
+static int prepare_new(struct tracer *t, const struct process *p, const struct maps *maps)
+{
+	return t->bound && !t->cfg.no_stacks ? unwinder_prepare(t->unwinder, p->pid, maps) : 0;
+}
+
 static int on_mmap(struct tracer *t, const struct proc_event *e)
 {
 	struct process *p = processes_find_pid(t->processes, e->pid);
@@ -98,8 +104,8 @@ static int on_mmap(struct tracer *t, const struct proc_event *e)
 	err = maps_insert(&p->maps, &e->mapping);
 	p->maps_changed = true;
 	/* Its table first: the process runs on, and the walk finds the file by its inode. */
-	if (!err && t->bound)
-		err = unwinder_prepare(t->unwinder, p->pid, &(struct maps){.v = &mapping, .n = 1});
+	if (!err)
+		err = prepare_new(t, p, &(struct maps){.v = &mapping, .n = 1});
 	return err ? err : watch_announce(t, p, &e->mapping);
 }
 
@@ -123,8 +129,8 @@ static int read_again(struct tracer *t, struct process *p)
 {
 	int err = process_read_again(p);
 
-	if (!err && t->bound)
-		err = unwinder_prepare(t->unwinder, p->pid, &p->maps);
+	if (!err)
+		err = prepare_new(t, p, &p->maps);
 	for (size_t i = 0; i < p->maps.n && !err; i++)
 		err = watch_announce(t, p, &p->maps.v[i]);
 	return err;
