@@ -86,6 +86,8 @@ static int shim_find_vma(struct walk *w, uint64_t pc)
 		w->m_unknown = !m->n_blocks;
 		return m->n_blocks != 0;
 	}
+	if (w->flags & WALK_FLAG_ASK)
+		w->flags |= WALK_FLAG_BUSY; /* it cannot tell now */
 	return 0;
 }
 

@@ -166,7 +166,7 @@ static void test_same_as_if_known(void **state)
 		assert_int_equal(stack.n, full.n);
 		assert_memory_equal(stack.pcs, expected, full.n * sizeof(expected[0]));
 		assert_int_equal(stack.status, full.status);
-		assert_int_equal(stack.flags, WALK_FLAG_RAW);
+		assert_int_equal(stack.flags, WALK_FLAG_RAW | WALK_FLAG_BUSY);
 		assert_int_equal(stack.site, site_id(full.hash, KEY, 1, 0));
 		assert_int_equal(stack.ev.type, EVENT_STACK);
 		assert_int_equal(stack.ev.tid, 43);
@@ -246,7 +246,7 @@ static void test_still_unknown(void **state)
 	finisher_run(&finisher, &raw, sizeof(raw), &stack);
 	assert_int_equal(stack.status, WALK_NO_MAPPING);
 	assert_int_equal(stack.n, 3); /* rbp leads to one more */
-	assert_int_equal(stack.flags, WALK_FLAG_RAW | WALK_FLAG_FP);
+	assert_int_equal(stack.flags, WALK_FLAG_RAW | WALK_FLAG_BUSY | WALK_FLAG_FP);
 	raw.fp = 0;
 	finisher_run(&finisher, &raw, sizeof(raw), &stack);
 	assert_int_equal(stack.status, WALK_NO_MAPPING);
