@@ -31,6 +31,7 @@ load leak-all leak --all --duration 0.1
 load kmem kmem --duration 0.1
 load kmem-full kmem --full --duration 0.1
 load kmem-pid kmem -p $$ --duration 0.1
+load kmem-user kmem slab --user-stack -p $$ --duration 0.1
 load kmem-account kmem --account --duration 0.1 0.1
 load faults faults -- /bin/true
 load faults-stack faults --by stack -- /bin/true
