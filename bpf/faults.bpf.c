@@ -278,11 +278,11 @@ int fault_newtask(struct trace_event_raw_task_newtask *ctx)
 SEC("?tp/sched/sched_process_exec")
 int fault_exec(void *ctx)
 {
-	int ret;
+	int ret = procs_exec();
 
+	/* For the new image: the old one may have had its last report. */
 	if (fault_cfg.counters)
 		fault_counters_take(bpf_get_current_task_btf(), 0);
-	ret = procs_exec();
 	fault_images_change();
 	return ret;
 }

@@ -334,22 +334,6 @@ def test_bare_count_of_forks(trace, count_method):
     assert len(counts) == 2 and 4000 <= counts[0] <= 4040 and 2000 <= counts[1] <= 2040, counts
 
 
-def test_bare_count_of_a_program_is_its_rusage(faults, count_method, tmp_path):
-    script = ("import resource, subprocess, sys\n"
-              "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)\n"
-              "r = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
-              f"open({str(tmp_path / 'ru')!r}, 'w').write(f'{{r.ru_minflt}} {{r.ru_majflt}}')\n")
-    f = faults("--detail", "count", "--follow", "--", "/usr/bin/python3", "-c", script,
-               victim_path("faults_table-o2"), "--case", "populate", "--pages", 2000,
-               "--no-wait").stop(None)
-    f.assert_clean()
-    minor, major = map(int, (tmp_path / "ru").read_text().split())
-    row = [r for r in f.of("process") if r["comm"] == "faults_table-o2"]
-    assert len(row) == 1
-    unseen = 0 if count_method == "kernel-counters" else 6001  # with the argument page of exec
-    assert (row[0]["minor"] + unseen, row[0]["major"]) == (minor, major)
-
-
 # Threads that end, children by fork and by spawn, an exec by a thread that is not the first.
 TREE = """
 import os, subprocess, threading
@@ -381,7 +365,7 @@ def test_bare_count_of_a_tree_is_its_rusage(faults, tmp_path):
     f.assert_clean()
     waiter, *rusage = map(int, (tmp_path / "ru").read_text().split())
     rows = [r for r in f.of("process") if r["pid"] != waiter]
-    assert len(rows) == 45, "itself, 40 spawned, 4 forked"
+    assert len({r["pid"] for r in rows}) == 45, "itself, 40 spawned, 4 forked"
     assert [sum(r["minor"] for r in rows), sum(r["major"] for r in rows)] == rusage
 
 
