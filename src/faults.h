@@ -151,6 +151,11 @@ struct faults_table {
 	size_t n_rows;
 };
 
+/*
+ * Reads the event ring after a table was read: the stacks of what was new in it are there
+ * then. Nothing is purged in between. 0 or -errno.
+ */
+int faults_read_stacks(struct faults *f);
 /* 0 or -errno. *ret is to be freed by faults_table_free(). */
 int faults_table_read(struct faults *f, struct faults_table *ret);
 void faults_table_free(struct faults_table *t);

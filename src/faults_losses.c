@@ -73,6 +73,28 @@ static uint64_t programs_missed(const struct faults *f)
 	return sum;
 }
 
+static int on_unsent(const struct fault_cell *c, void *arg)
+{
+	if (c->id && !(c->sent & FAULT_SENT_STACK))
+		*(uint64_t *)arg += c->minor + c->major;
+	return 0;
+}
+
+/* A stack that found no room in the ring is sent when it is met again; has it been? */
+static uint64_t stacks_unsent(const struct faults *f)
+{
+	struct collect_map sites = {f->sites_fd, sizeof(uint64_t), sizeof(struct site)};
+	uint64_t stats[STAT_COUNT] = {0}, sum = 0;
+
+	if (collect_stats(f->stats_fd, stats, STAT_COUNT) || !stats[STAT_STACK_RETRY])
+		return 0;
+	if (f->o->rss)
+		collect_each(&sites, collect_unsent, &sum);
+	else if (f->by & FAULTS_BY_STACK && !f->o->bad)
+		faults_cells_each(f->cells, on_unsent, &sum);
+	return sum;
+}
+
 int faults_losses_read(struct faults *f, struct losses *ret)
 {
 	struct losses n = {0};
@@ -83,6 +105,9 @@ int faults_losses_read(struct faults *f, struct losses *ret)
 		n.v[1].count += faults_bads_dropped(f->bads);
 	}
 	losses_add_stats(&n, common_losses, ARRAY_SIZE(common_losses), f->stats_fd, STAT_COUNT);
+	losses_add(&n, (struct loss){"stacks_unsent", stacks_unsent(f),
+				     "faults or pages without a stack: the event ring was full",
+				     "give memtally more CPU"});
 	losses_add(&n, (struct loss){"probes_missed", programs_missed(f),
 				     "events that the kernel skipped (recursion_misses)",
 				     "another tracer on the same events"});

@@ -281,6 +281,12 @@ static int by_value(const void *a, const void *b, void *arg)
 	return memcmp(&x->key, &y->key, sizeof(x->key));
 }
 
+int faults_read_stacks(struct faults *f)
+{
+	f->purged_ns = clock_mono_ns();
+	return tracer_drain(f->tracer);
+}
+
 int faults_table_read(struct faults *f, struct faults_table *ret)
 {
 	struct faults_table t = {0};
@@ -288,6 +294,8 @@ int faults_table_read(struct faults *f, struct faults_table *ret)
 	int sort = f->o->common.sort;
 	int err = cells_read(f, &c);
 
+	if (!err)
+		err = faults_read_stacks(f);
 	if (!err)
 		err = rows_group(f, &c, &t);
 	t.cells = c.v;

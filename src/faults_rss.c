@@ -20,11 +20,8 @@ struct rows {
 	size_t n, cap;
 };
 
-static int on_site(const void *key, const void *value, void *arg)
+static int row_of_site(struct rows *r, uint64_t id, const struct site *s)
 {
-	uint64_t id = *(const uint64_t *)key;
-	const struct site *s = value;
-	struct rows *r = arg;
 	const struct stack *st = stacks_find(r->f->stacks, id);
 	struct process *p = faults_process(r->f, s->proc_key);
 	int err;
@@ -132,13 +129,19 @@ static int print_rows(struct faults *f, struct rows *r)
 int faults_print_rss(struct faults *f)
 {
 	struct collect_map map = {f->sites_fd, sizeof(uint64_t), sizeof(struct site)};
+	struct site_list sites = {0};
 	struct rows r = {.f = f};
 	int err = faults_iter_read(f);
 
 	if (!err)
-		err = collect_each(&map, on_site, &r);
+		err = collect_each(&map, collect_site, &sites);
+	if (!err)
+		err = faults_read_stacks(f);
+	for (size_t i = 0; i < sites.n && !err; i++)
+		err = row_of_site(&r, sites.v[i].id, &sites.v[i].site);
 	if (!err)
 		err = print_rows(f, &r);
+	free(sites.v);
 	rows_free(r.v, r.n);
 	return err;
 }
