@@ -11,6 +11,11 @@ def has_prompt(screen):
     return re.search(r"^bash-.*[#$]$", screen.rstrip().splitlines()[-1] if screen.strip() else "")
 
 
+def has_status(screen):
+    """The status that `echo status=$?` prints; not the command itself."""
+    return re.search(r"status=\d", screen)
+
+
 def clock_of(screen):
     """The time in the first line; empty while the table is being drawn."""
     found = re.search(r"\d\d:\d\d:\d\d", screen.split("\n")[0])
@@ -73,10 +78,10 @@ class LiveTable(Terminal):
     def start(self, *args, env=""):
         args = " ".join(map(str, args))
         self.type(f"clear; {env} {self.memtally} {self.command} {args}; echo status=$?\n")
-        self.wait(lambda s: s.startswith(self.command) or "status=" in s, "the table")
+        self.wait(lambda s: s.startswith(self.command) or has_status(s), "the table")
         self.pid = host_pid_below(self.shell, "memtally")
         self.bpf = BpfIds(self.pid)
-        wait_until(lambda: self.bpf.collect().ids["prog"] or "status=" in self.screen(), "programs")
+        wait_until(lambda: self.bpf.collect().ids["prog"] or has_status(self.screen()), "programs")
         return self
 
     def quit(self, key="q"):
@@ -85,7 +90,7 @@ class LiveTable(Terminal):
 
     def ended(self):
         """Its last words; the terminal is as a shell wants it, the kernel as before."""
-        screen = self.wait(lambda s: "status=" in s, "the end")
+        screen = self.wait(has_status, "the end")
         assert "Traced for" in screen, screen
         self.type("clear; stty -a\n")
         modes = self.wait(lambda s: "icanon" in s and has_prompt(s), "stty").split()

@@ -247,7 +247,7 @@ def test_ended_by_signal(cachetop, readers, how):
         # bash takes the same Ctrl-C as meant for all of the line: no status then.
         cachetop.keys(how)
         cachetop.wait(lambda s: "Traced for" in s, "the end")
-        cachetop.type("echo status=\n")
+        cachetop.type("echo status=$?\n")
     else:
         os.kill(cachetop.pid, how)
     screen = cachetop.ended()

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from conftest import DEADLINE
-from terminal import LiveTable, clock_of, has_prompt
+from terminal import LiveTable, clock_of, has_prompt, has_status
 
 FAULTER = r"""
 import mmap, os, select, sys
@@ -88,5 +88,5 @@ def test_order_and_last_words(table, faulters):
 def test_what_is_no_table_is_text(table, faulters, args):
     table.resize(160, 200)
     table.type(f"clear; {table.memtally} faults {args.format(pid=faulters['many'])}; echo status=$?\n")
-    screen = table.wait(lambda s: re.search(r"status=\d", s), "the end")
+    screen = table.wait(has_status, "the end")
     assert "every " not in screen and "status=0" in screen, screen
