@@ -71,10 +71,12 @@ static __always_inline void on_kmem_cache_alloc(void *ctx, const __u64 *args, in
 		.kind = KMEM_SLAB,
 	};
 
-	if (kmem_cfg.no_cache)
-		on_kmem_kmalloc(ctx, args, turn);
-	else
-		alloc_seen(ctx, &a, turn);
+	if (kmem_cfg.no_cache) {
+		a.cache = object_cache(a.address);
+		a.size = args[3];
+		a.gfp = args[4];
+	}
+	alloc_seen(ctx, &a, turn);
 }
 
 /* Until v6.0: merged into the others by 11e9734bcb6a "mm/slab_common: unify NUMA and UMA version

@@ -71,8 +71,11 @@ static __always_inline struct kmem_cache *page_cache(__u64 page)
 	return BPF_CORE_READ((struct page___v5_16 *)page, slab_cache);
 }
 
-/* The cache that an object is of; 0: of none, or it is not known where pages are. */
-static __always_inline __u64 object_cache(__u64 address)
+/*
+ * The cache that an object is of; 0: of none, or it is not known where pages are. A function of
+ * its own, for the stack that it needs.
+ */
+static __noinline __u64 object_cache(__u64 address)
 {
 	__u64 page = page_of(address);
 

@@ -16,6 +16,7 @@
 struct kmem_user {
 	__u64 proc_key;
 	struct walk_regs regs;
+	__u64 words[TASK_REGS_WORDS];
 	struct walk walk;
 	struct stack_event stack;
 };
@@ -52,7 +53,7 @@ __noinline __u64 kmem_user_take(__u32 level)
 	tgid = u->proc_key;
 	if (unwind_cfg.mode == UNWIND_DWARF)
 		slice = bpf_map_lookup_elem(&slices, &tgid);
-	task_regs(&u->regs);
+	task_regs_by(u->words, &u->regs);
 	walk_start_regs(&u->walk, &u->regs, slice);
 	return stack_walk(&u->walk, &u->stack, u->proc_key, KMEM_USER_KIND);
 }

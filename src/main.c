@@ -90,12 +90,12 @@ static int log_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap
 {
 	_cleanup_free_ char *text = NULL;
 	int n = level == LIBBPF_DEBUG ? 0 : vasprintf(&text, fmt, ap);
+	char *rest = n > 0 ? text : NULL, *line;
 
-	if (n <= 0)
-		return 0;
-	text[strcspn(text, "\n")] = '\0';
-	log_debug("%s", text);
-	return n;
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			log_debug("%s", line);
+	return MAX(n, 0);
 }
 
 static int run_config(const struct command *c, const void *cfg)

@@ -488,9 +488,11 @@ def test_ended_processes_make_room(faults, count_method):
         for batch in range(1, 21):
             shell.stdin.write(b"x\n" * 8)
             shell.stdin.flush()
+            end = time.monotonic() + DEADLINE
             while len(pids) < batch * 8:
                 line = f.lines.next()
                 assert line, "memtally ended"
+                assert time.monotonic() < end, (batch, sorted(pids), line)
                 row = json.loads(line)
                 if row["type"] == "process" and row.get("pid") != shell.pid:
                     pids.add(row["pid"])
