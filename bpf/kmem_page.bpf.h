@@ -75,7 +75,7 @@ static __always_inline struct kmem_cache *page_cache(__u64 page)
  * The cache that an object is of; 0: of none, or it is not known where pages are. A function of
  * its own, for the stack that it needs.
  */
-static __noinline __u64 object_cache(__u64 address)
+static __noinline __attribute__((unused)) __u64 object_cache(__u64 address)
 {
 	__u64 page = page_of(address);
 
