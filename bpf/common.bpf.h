@@ -119,23 +119,26 @@ static __always_inline void proc_add(__u32 tgid, __u64 key)
 	proc_put(tgid, key, BPF_ANY);
 }
 
-/* Two threads may come here at once: both get the key of the first one. */
-static __always_inline __u64 proc_adopt(__u32 tgid)
+/* The key of a process that is new; two may come here at once: both get that of the first. */
+static __always_inline __u64 proc_make(__u32 tgid)
 {
+	__u64 key = proc_new_key(tgid);
+	long err = proc_put(tgid, key, BPF_NOEXIST);
 	struct proc *p;
-	__u64 key;
-	long err;
 
-	if (cfg.scope == SCOPE_PIDS || !tgid || tgid == cfg.self_tgid)
-		return 0;
-	if (cfg.scope == SCOPE_CGROUP && bpf_current_task_under_cgroup(&cgroups, 0) != 1)
-		return 0;
-	key = proc_new_key(tgid);
-	err = proc_put(tgid, key, BPF_NOEXIST);
 	if (err != -EEXIST)
 		return err ? 0 : key;
 	p = bpf_map_lookup_elem(&procs, &tgid);
 	return p ? p->key : 0;
+}
+
+static __always_inline __u64 proc_adopt(__u32 tgid)
+{
+	if (cfg.scope == SCOPE_PIDS || !tgid || tgid == cfg.self_tgid)
+		return 0;
+	if (cfg.scope == SCOPE_CGROUP && bpf_current_task_under_cgroup(&cgroups, 0) != 1)
+		return 0;
+	return proc_make(tgid);
 }
 
 /* Key of the running process if it is wanted, else 0. The first check of every program. */

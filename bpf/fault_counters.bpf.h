@@ -76,17 +76,10 @@ static __always_inline struct fault_cell *counter_cell(struct task_struct___coun
 static __always_inline __u64 counter_owner(__u32 tgid)
 {
 	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
-	__u64 key;
-	long err;
 
 	if (p || cfg.scope != SCOPE_ALL || tgid == cfg.self_tgid)
 		return p ? p->key : 0;
-	key = proc_new_key(tgid);
-	err = proc_put(tgid, key, BPF_NOEXIST);
-	if (err != -EEXIST)
-		return err ? 0 : key;
-	p = bpf_map_lookup_elem(&procs, &tgid);
-	return p ? p->key : 0;
+	return proc_make(tgid);
 }
 
 /* Takes over what the task's counters have grown by. last: it ends. */
