@@ -257,24 +257,26 @@ static uint64_t programs_missed(const struct cache *c)
 
 int cache_losses_read(struct cache *c, struct losses *ret)
 {
-	struct losses n = {0};
+	uint64_t own[CACHE_STAT_COUNT] = {0}, stats[STAT_COUNT] = {0};
+	struct losses n = {
+		.err = collect_stats(cache_map_fd(c, "cache_stats"), own, CACHE_STAT_COUNT)};
 
-	losses_add_stats(&n, cache_losses, ARRAY_SIZE(cache_losses), cache_map_fd(c, "cache_stats"),
-			 CACHE_STAT_COUNT);
+	if (!n.err)
+		n.err = collect_stats(cache_map_fd(c, "stats"), stats, STAT_COUNT);
+	losses_add_stats(&n, cache_losses, ARRAY_SIZE(cache_losses), own);
 	losses_add(&n, (struct loss){"probes_missed", programs_missed(c),
 				     "events that the kernel skipped (recursion_misses)",
 				     "another tracer on the same events"});
-	losses_add_stats(&n, common_losses, ARRAY_SIZE(common_losses), cache_map_fd(c, "stats"),
-			 STAT_COUNT);
+	losses_add_stats(&n, common_losses, ARRAY_SIZE(common_losses), stats);
 	c->incomplete |= losses_any(&n);
 	*ret = n;
 	return n.err;
 }
 
-void cache_activity(struct cache *c, uint64_t *ret_events, uint64_t *ret_run_ns)
+void cache_activity(struct cache *c, struct view_cost *ret)
 {
-	*ret_events = 0;
+	ret->events = 0;
 	for (size_t i = 0; i < c->table.n; i++)
-		*ret_events += c->table.v[i].total.events;
-	*ret_run_ns = collect_run_ns(c->obj);
+		ret->events += c->table.v[i].total.events;
+	ret->run_ns = (double)collect_run_ns(c->obj);
 }

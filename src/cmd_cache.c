@@ -96,10 +96,8 @@ static int print_end(struct cache *c)
 		.duration_ns = c->end_ns - tracer_start_ns(c->tracer),
 		.timed = c->stats_fd >= 0,
 	};
-	uint64_t run_ns;
 
-	cache_activity(c, &cost.events, &run_ns);
-	cost.run_ns = (double)run_ns;
+	cache_activity(c, &cost);
 	return cmd_print_end(c->view, c->tracer, c->ticks, &cost);
 }
 

@@ -138,8 +138,8 @@ static inline uint64_t cache_ra(const struct cache_counters *n)
 
 /* Every loss counter; *ret is the caller's in any case. Sets c->incomplete. 0 or -errno. */
 int cache_losses_read(struct cache *c, struct losses *ret);
-/* Probe hits and CPU time of all programs. */
-void cache_activity(struct cache *c, uint64_t *ret_events, uint64_t *ret_run_ns);
+/* Fills in the events so far and the time our programs ran. */
+void cache_activity(struct cache *c, struct view_cost *ret);
 
 struct cache_paths *cache_paths_new(void);
 void cache_paths_free(struct cache_paths *p);

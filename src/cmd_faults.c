@@ -174,10 +174,8 @@ static int print_end(struct faults *f)
 		.duration_ns = f->end_ns - tracer_start_ns(f->tracer),
 		.timed = f->run_time_fd >= 0,
 	};
-	uint64_t run_ns;
 
-	faults_activity(f, &cost.events, &run_ns);
-	cost.run_ns = (double)run_ns;
+	faults_activity(f, &cost);
 	return cmd_print_end(f->view, f->tracer, f->ticks, &cost);
 }
 

@@ -150,11 +150,9 @@ static int print_end(struct kmem *k)
 		.duration_ns = k->end_ns - k->start_ns,
 		.timed = k->stats_fd >= 0,
 	};
-	uint64_t run_ns = 0;
 
 	if (k->bpf)
-		kmem_activity(k, &cost.events, &run_ns);
-	cost.run_ns = (double)run_ns;
+		kmem_activity(k, &cost);
 	return cmd_print_end(k->view, k->tracer, k->ticks, &cost);
 }
 

@@ -7,7 +7,6 @@
 #include <sys/utsname.h>
 
 #include "lib/log.h"
-#include "trace/collect.h"
 #include "trace/unwind_objects.h"
 
 bool cmd_wants_machine(const struct common_opts *c)
@@ -139,14 +138,10 @@ void losses_add(struct losses *l, struct loss loss)
 		l->v[l->n++] = loss;
 }
 
-void losses_add_stats(struct losses *l, const struct stat_loss *rows, size_t n_rows, int fd,
-		      size_t n_stats)
+void losses_add_stats(struct losses *l, const struct stat_loss *rows, size_t n_rows,
+		      const uint64_t *stats)
 {
-	_cleanup_free_ uint64_t *stats = calloc(n_stats, sizeof(*stats));
-
-	if (!l->err)
-		l->err = stats ? collect_stats(fd, stats, n_stats) : -ENOMEM;
-	for (size_t i = 0; i < n_rows && !l->err; i++) {
+	for (size_t i = 0; i < n_rows; i++) {
 		struct loss loss = rows[i].loss;
 
 		loss.count = stats[rows[i].stat];

@@ -54,9 +54,9 @@ struct stat_loss {
 
 void losses_deinit(struct losses *l);
 void losses_add(struct losses *l, struct loss loss);
-/* One for each row, with the counters of fd (stats of n_stats). err: what reading said. */
-void losses_add_stats(struct losses *l, const struct stat_loss *rows, size_t n_rows, int fd,
-		      size_t n_stats);
+/* One for each row, with the counters as they were read. */
+void losses_add_stats(struct losses *l, const struct stat_loss *rows, size_t n_rows,
+		      const uint64_t *stats);
 /* What the tracer itself lost: process events, room in the unwind tables. */
 void losses_add_tracer(struct losses *l, struct tracer *t);
 bool losses_any(const struct losses *l);

@@ -202,7 +202,7 @@ int faults_check_print(struct faults *f);
 
 /* Every loss counter; *ret is the caller's in any case. Sets f->incomplete. 0 or -errno. */
 int faults_losses_read(struct faults *f, struct losses *ret);
-/* Faults so far, and the time our programs ran, ns. */
-void faults_activity(struct faults *f, uint64_t *ret_events, uint64_t *ret_run_ns);
+/* Fills in the faults so far and the time our programs ran. */
+void faults_activity(struct faults *f, struct view_cost *ret);
 
 #endif

@@ -81,12 +81,12 @@ static int on_unsent(const struct fault_cell *c, void *arg)
 }
 
 /* A stack that found no room in the ring is sent when it is met again; has it been? */
-static uint64_t stacks_unsent(const struct faults *f)
+static uint64_t stacks_unsent(const struct faults *f, uint64_t retries)
 {
 	struct collect_map sites = {f->sites_fd, sizeof(uint64_t), sizeof(struct site)};
-	uint64_t stats[STAT_COUNT] = {0}, sum = 0;
+	uint64_t sum = 0;
 
-	if (collect_stats(f->stats_fd, stats, STAT_COUNT) || !stats[STAT_STACK_RETRY])
+	if (!retries)
 		return 0;
 	if (f->o->rss)
 		collect_each(&sites, collect_unsent, &sum);
@@ -97,15 +97,18 @@ static uint64_t stacks_unsent(const struct faults *f)
 
 int faults_losses_read(struct faults *f, struct losses *ret)
 {
-	struct losses n = {0};
+	uint64_t stats[STAT_COUNT] = {0}, own[FAULT_STATS] = {0};
+	struct losses n = {.err = collect_stats(f->stats_fd, stats, STAT_COUNT)};
 
-	losses_add_stats(&n, own_losses, ARRAY_SIZE(own_losses), f->fault_stats_fd, FAULT_STATS);
+	if (!n.err)
+		n.err = collect_stats(f->fault_stats_fd, own, FAULT_STATS);
+	losses_add_stats(&n, own_losses, ARRAY_SIZE(own_losses), own);
 	if (!n.err) {
 		n.v[0].count += f->gone.dropped;
 		n.v[1].count += faults_bads_dropped(f->bads);
 	}
-	losses_add_stats(&n, common_losses, ARRAY_SIZE(common_losses), f->stats_fd, STAT_COUNT);
-	losses_add(&n, (struct loss){"stacks_unsent", stacks_unsent(f),
+	losses_add_stats(&n, common_losses, ARRAY_SIZE(common_losses), stats);
+	losses_add(&n, (struct loss){"stacks_unsent", stacks_unsent(f, stats[STAT_STACK_RETRY]),
 				     "faults or pages without a stack: the event ring was full",
 				     "give memtally more CPU"});
 	losses_add(&n, (struct loss){"probes_missed", programs_missed(f),
@@ -130,14 +133,14 @@ static int on_site(const void *key, const void *value, void *arg)
 	return 0;
 }
 
-void faults_activity(struct faults *f, uint64_t *ret_events, uint64_t *ret_run_ns)
+void faults_activity(struct faults *f, struct view_cost *ret)
 {
 	struct collect_map sites = {f->sites_fd, sizeof(uint64_t), sizeof(struct site)};
 
-	*ret_events = f->gone.minor + f->gone.major;
+	ret->events = f->gone.minor + f->gone.major;
 	if (f->o->rss)
-		collect_each(&sites, on_site, ret_events);
+		collect_each(&sites, on_site, &ret->events);
 	else
-		faults_cells_each(f->cells, on_cell, ret_events);
-	*ret_run_ns = collect_run_ns(f->obj);
+		faults_cells_each(f->cells, on_cell, &ret->events);
+	ret->run_ns = (double)collect_run_ns(f->obj);
 }

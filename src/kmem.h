@@ -159,6 +159,9 @@ int kmem_row_resolve(struct kmem *k, struct row *row);
  */
 int kmem_purge(struct kmem *k);
 
+/* For qsort() and bsearch(): by the uint64_t that an element begins with. */
+int kmem_by_u64(const void *a, const void *b);
+
 /* ---- kmem_names.c ---- */
 
 /* A copy of text that lives as long as *k; "?" when memory is out. */
@@ -193,7 +196,8 @@ int kmem_losses_read(struct kmem *k, struct losses *ret);
 int kmem_totals_note(struct kmem *k, const struct row *rows, size_t n);
 /* The lines after a report: caches compared with slabinfo; how far to trust it. */
 int kmem_facts_print(struct kmem *k);
-void kmem_activity(struct kmem *k, uint64_t *ret_events, uint64_t *ret_run_ns);
+/* Fills in the events so far and the time our programs ran. */
+void kmem_activity(struct kmem *k, struct view_cost *ret);
 
 /* ---- the gears without probes: kmem_watch.c, kmem_account.c ---- */
 

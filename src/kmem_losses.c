@@ -35,16 +35,6 @@ static const struct stat_loss user_losses[] = {
 	  "give memtally more CPU"}},
 };
 
-/* A stack that found no room in the ring is sent when it is met again; has it been? */
-static uint64_t stacks_unsent(const struct kmem *k, uint64_t retries)
-{
-	uint64_t sum = 0;
-
-	if (retries)
-		tables_each_site(&k->tables, collect_unsent, &sum);
-	return sum * k->sample;
-}
-
 /*
  * The share of allocations that were missed because they interrupted the program they were
  * for. Sampling has the same chance for all of them.
@@ -67,14 +57,15 @@ static uint64_t missed_loss(const struct kmem *k, const uint64_t *stats, uint64_
 
 int kmem_losses_read(struct kmem *k, struct losses *ret)
 {
-	int fd = bpf_map__fd(k->bpf->maps.stats);
 	uint64_t stats[STAT_COUNT] = {0};
 	struct kmem_missed missed;
-	struct losses n = {.err = collect_stats(fd, stats, STAT_COUNT)};
+	struct losses n = {
+		.err = collect_stats(bpf_map__fd(k->bpf->maps.stats), stats, STAT_COUNT)};
 
 	kmem_missed_read(k, &missed);
-	losses_add_stats(&n, bpf_losses, ARRAY_SIZE(bpf_losses), fd, STAT_COUNT);
-	losses_add(&n, (struct loss){"stacks_unsent", stacks_unsent(k, stats[STAT_STACK_RETRY]),
+	losses_add_stats(&n, bpf_losses, ARRAY_SIZE(bpf_losses), stats);
+	losses_add(&n, (struct loss){"stacks_unsent",
+				     tables_unsent(&k->tables, stats[STAT_STACK_RETRY]) * k->sample,
 				     "blocks without a stack: the event ring was full",
 				     "give memtally more CPU"});
 	losses_add(&n, (struct loss){"allocs_missed", missed_loss(k, stats, missed.allocs),
@@ -85,7 +76,7 @@ int kmem_losses_read(struct kmem *k, struct losses *ret)
 				     "that cannot be checked",
 				     "leave out --no-check, or ask for slab and pages only"});
 	if (k->o->user_stack) {
-		losses_add_stats(&n, user_losses, ARRAY_SIZE(user_losses), fd, STAT_COUNT);
+		losses_add_stats(&n, user_losses, ARRAY_SIZE(user_losses), stats);
 		losses_add_tracer(&n, k->tracer);
 	}
 	k->incomplete |= losses_any(&n);
@@ -100,13 +91,13 @@ static uint64_t events_seen(const uint64_t *stats)
 	       stats[STAT_FREES_OTHER];
 }
 
-void kmem_activity(struct kmem *k, uint64_t *ret_events, uint64_t *ret_run_ns)
+void kmem_activity(struct kmem *k, struct view_cost *ret)
 {
 	uint64_t stats[STAT_COUNT] = {0};
 
 	collect_stats(bpf_map__fd(k->bpf->maps.stats), stats, STAT_COUNT);
-	*ret_events = events_seen(stats);
-	*ret_run_ns = collect_run_ns(k->bpf->obj);
+	ret->events = events_seen(stats);
+	ret->run_ns = (double)collect_run_ns(k->bpf->obj);
 }
 
 /* ---- what a report ends with ---- */

@@ -41,22 +41,15 @@ static int ids_add(struct ids *ids, uint64_t id)
 	return err;
 }
 
-static int by_u64(const void *a, const void *b)
-{
-	const uint64_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
 static void ids_sort(struct ids *ids)
 {
 	if (ids->n)
-		qsort(ids->v, ids->n, sizeof(*ids->v), by_u64);
+		qsort(ids->v, ids->n, sizeof(*ids->v), kmem_by_u64);
 }
 
 static bool ids_has(const struct ids *ids, uint64_t id)
 {
-	return ids->n && bsearch(&id, ids->v, ids->n, sizeof(*ids->v), by_u64);
+	return ids->n && bsearch(&id, ids->v, ids->n, sizeof(*ids->v), kmem_by_u64);
 }
 
 /* Ended before anything could be learned of it: then there is no *ret. */

@@ -29,15 +29,15 @@ static const char *const kind_names[KMEM_KINDS] = {
 
 /* ---- what the tables say besides numbers ---- */
 
-static int by_u64(const void *a, const void *b)
+int kmem_by_u64(const void *a, const void *b)
 {
 	const uint64_t *x = a, *y = b;
 
 	return (*x > *y) - (*x < *y);
 }
 
-_Static_assert(offsetof(struct kmem_cache_row, address) == 0, "by_u64");
-_Static_assert(offsetof(struct kmem_origin_row, site) == 0, "by_u64");
+_Static_assert(offsetof(struct kmem_cache_row, address) == 0, "kmem_by_u64");
+_Static_assert(offsetof(struct kmem_origin_row, site) == 0, "kmem_by_u64");
 
 static int on_cache(const void *key, const void *value, void *arg)
 {
@@ -79,27 +79,27 @@ static int read_origins(struct kmem *k)
 	if (!err)
 		err = collect_each(&origins, on_origin, k);
 	if (!err && k->n_caches)
-		qsort(k->caches, k->n_caches, sizeof(*k->caches), by_u64);
+		qsort(k->caches, k->n_caches, sizeof(*k->caches), kmem_by_u64);
 	if (!err && k->n_origins)
-		qsort(k->origins, k->n_origins, sizeof(*k->origins), by_u64);
+		qsort(k->origins, k->n_origins, sizeof(*k->origins), kmem_by_u64);
 	return err;
 }
 
 static const struct kmem_origin *origin_find(const struct kmem *k, uint64_t site)
 {
-	const struct kmem_origin_row *r =
-		k->n_origins ? bsearch(&site, k->origins, k->n_origins, sizeof(*k->origins), by_u64)
-			     : NULL;
+	const struct kmem_origin_row *r = k->n_origins ? bsearch(&site, k->origins, k->n_origins,
+								 sizeof(*k->origins), kmem_by_u64)
+						       : NULL;
 
 	return r ? &r->o : NULL;
 }
 
 static const char *cache_name(struct kmem *k, const struct kmem_origin *o)
 {
-	const struct kmem_cache_row *c =
-		o->cache && k->n_caches
-			? bsearch(&o->cache, k->caches, k->n_caches, sizeof(*k->caches), by_u64)
-			: NULL;
+	const struct kmem_cache_row *c = o->cache && k->n_caches
+						 ? bsearch(&o->cache, k->caches, k->n_caches,
+							   sizeof(*k->caches), kmem_by_u64)
+						 : NULL;
 	char name[KMEM_NAME + 1];
 
 	if (c)

@@ -41,17 +41,6 @@ static const struct stat_loss bpf_losses[] = {
 	  "restrict the targets"}},
 };
 
-/* A stack that found no room in the ring is sent when it is met again; has it been? */
-static uint64_t stacks_unsent(const struct leak *l)
-{
-	uint64_t stats[STAT_COUNT] = {0}, sum = 0;
-
-	if (!collect_stats(bpf_map__fd(l->bpf->maps.stats), stats, STAT_COUNT) &&
-	    stats[STAT_STACK_RETRY])
-		tables_each_site(&l->tables, collect_unsent, &sum);
-	return sum;
-}
-
 static uint64_t recursion_misses(const struct leak *l)
 {
 	struct bpf_program *p;
@@ -63,11 +52,13 @@ static uint64_t recursion_misses(const struct leak *l)
 
 int leak_losses_read(struct leak *l, struct losses *ret)
 {
-	struct losses n = {0};
+	uint64_t stats[STAT_COUNT] = {0};
+	struct losses n = {
+		.err = collect_stats(bpf_map__fd(l->bpf->maps.stats), stats, STAT_COUNT)};
 
-	losses_add_stats(&n, bpf_losses, ARRAY_SIZE(bpf_losses), bpf_map__fd(l->bpf->maps.stats),
-			 STAT_COUNT);
-	losses_add(&n, (struct loss){"stacks_unsent", stacks_unsent(l),
+	losses_add_stats(&n, bpf_losses, ARRAY_SIZE(bpf_losses), stats);
+	losses_add(&n, (struct loss){"stacks_unsent",
+				     tables_unsent(&l->tables, stats[STAT_STACK_RETRY]),
 				     "allocations without a stack: the event ring was full",
 				     "give memtally more CPU"});
 	losses_add(&n,

@@ -70,6 +70,15 @@ int tables_each_site(const struct tables *t,
 	return slots_each_site(&slots, &hash, fn, arg);
 }
 
+uint64_t tables_unsent(const struct tables *t, uint64_t retries)
+{
+	uint64_t sum = 0;
+
+	if (retries)
+		tables_each_site(t, collect_unsent, &sum);
+	return sum;
+}
+
 static int by_slot(const void *a, const void *b, void *arg)
 {
 	const uint32_t *n = arg;

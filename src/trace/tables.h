@@ -35,6 +35,11 @@ int tables_each_block(const struct tables *t,
 		      int (*fn)(const void *key, const void *value, void *arg), void *arg);
 int tables_each_site(const struct tables *t,
 		     int (*fn)(const void *key, const void *value, void *arg), void *arg);
+/*
+ * Outstanding blocks of sites whose stack found no room in the event ring so far: it is sent
+ * when it is met again. retries: STAT_STACK_RETRY, how often one found none.
+ */
+uint64_t tables_unsent(const struct tables *t, uint64_t retries);
 /* Take out what is in the tables of these; keys[] is put into another order. 0 or -errno. */
 int tables_drop_blocks(const struct tables *t, struct block_key *keys, size_t n);
 int tables_drop_sites(const struct tables *t, const uint64_t *ids, size_t n);
