@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which processes are traced, when a run ends, and what its exit status says."""
+import contextlib
 import json
 import os
 import pathlib
@@ -474,7 +475,8 @@ def cgroup():
 def emptied(path):
     """Ends the members, removes the group; False while it is still busy."""
     for pid in (path / "cgroup.procs").read_text().split():
-        os.kill(int(pid), signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
     try:
         path.rmdir()
         return True
