@@ -59,12 +59,12 @@ static int print_losses(struct cache *c)
 static int on_tick(void *arg, bool last)
 {
 	struct cache *c = arg;
-	int err = tracer_drain(c->tracer);
+	int err = cache_rows_read(c);
 
 	(void)last;
 	c->now_ns = clock_real_ns();
 	if (!err)
-		err = cache_rows_read(c);
+		err = tracer_drain(c->tracer); /* the names of what was just read */
 	if (!err)
 		err = cache_print(c, stdout);
 	if (!err)
