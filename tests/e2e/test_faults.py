@@ -494,7 +494,8 @@ def test_ended_processes_make_room(faults, count_method):
                 assert line, "memtally ended"
                 assert time.monotonic() < end, (batch, sorted(pids), line)
                 row = json.loads(line)
-                if row["type"] == "process" and row.get("pid") != shell.pid:
+                assert row["type"] != "process" or "pid" in row, (batch, row)
+                if row["type"] == "process" and row["pid"] != shell.pid:
                     pids.add(row["pid"])
     finally:
         shell.stdin.close()
