@@ -32,20 +32,27 @@ static __always_inline int raw_allowed(__u64 proc_key)
 	return 1;
 }
 
-/* Copies up to max (constant) bytes, to the byte where the stack's memory ends. */
-static __always_inline void raw_copy_stack(struct raw_event *raw, __u64 sp, __u32 max)
+/* Room of a record, in frames and bytes: both constant. */
+struct raw_size {
+	__u32 frames, stack;
+};
+
+/* Copies the stack, to the byte where its memory ends. */
+static __always_inline void raw_copy_stack(struct raw_event *raw, __u64 sp,
+					   const struct raw_size *size)
 {
-	__u32 len = 0, rest;
+	char *stack = (char *)(raw->data + size->frames);
+	__u32 len = 0, rest, max = size->stack;
 
 	for (; len < max; len += RAW_STACK_CHUNK)
-		if (bpf_probe_read_user(raw->stack + len, RAW_STACK_CHUNK, (void *)(sp + len)))
+		if (bpf_probe_read_user(stack + len, RAW_STACK_CHUNK, (void *)(sp + len)))
 			break;
 	raw->stack_len = len;
 	rest = 4096 - ((sp + len) & 4095); /* memory ends at a page of some size */
 	if (len >= max || rest >= RAW_STACK_CHUNK)
 		return;
 	rest &= RAW_STACK_CHUNK - 1;
-	if (!bpf_probe_read_user(raw->stack + len, rest, (void *)(sp + len)))
+	if (!bpf_probe_read_user(stack + len, rest, (void *)(sp + len)))
 		raw->stack_len = len + rest;
 }
 
@@ -76,11 +83,13 @@ struct raw_what {
 	__u8 kind;
 };
 
-static __always_inline __u64 raw_send_sized(const struct raw_what *what, __u32 max)
+static __always_inline __u64 raw_send_sized(const struct raw_what *what,
+					    const struct raw_size *size)
 {
 	const struct walk *w = what->w;
 	__u64 thread = bpf_get_current_pid_tgid(), site;
-	struct raw_event *raw = bpf_ringbuf_reserve(&raws, RAW_EVENT_HEADER + max, 0);
+	struct raw_event *raw =
+		bpf_ringbuf_reserve(&raws, RAW_EVENT_SIZE(size->frames, size->stack), 0);
 
 	if (!raw) {
 		count(STAT_RAWS_FULL);
@@ -90,8 +99,9 @@ static __always_inline __u64 raw_send_sized(const struct raw_what *what, __u32 m
 	raw->kind = what->kind;
 	raw->thread = cfg.by_thread ? thread : 0;
 	raw_fill(raw, w);
-	bpf_probe_read_kernel(raw->pcs, sizeof(raw->pcs), what->s->pcs);
-	raw_copy_stack(raw, w->sp, max);
+	raw->room = size->frames;
+	bpf_probe_read_kernel(raw->data, size->frames * 8, what->s->pcs);
+	raw_copy_stack(raw, w->sp, size);
 	site = site_id(hash_mix(w->hash, raw->ev.time_ns), what->proc_key, what->kind, thread);
 	raw->site = site;
 	bpf_ringbuf_submit(raw, 0);
@@ -105,11 +115,13 @@ static __always_inline __u64 raw_send(const struct raw_what *what)
 	struct task_struct *task = (void *)bpf_get_current_task();
 	__u64 top = BPF_CORE_READ(task, mm, start_stack); /* of the main thread */
 
-	if (!raw_allowed(what->proc_key))
+	if (!raw_allowed(what->proc_key)) {
+		count(STAT_RAWS_FULL);
 		return 0;
-	if (top - what->w->sp < RAW_STACK_SMALL)
-		return raw_send_sized(what, RAW_STACK_SMALL);
-	return raw_send_sized(what, RAW_STACK_BYTES);
+	}
+	if (top - what->w->sp < RAW_STACK_SMALL && what->w->n <= RAW_FRAMES_SMALL)
+		return raw_send_sized(what, &(struct raw_size){RAW_FRAMES_SMALL, RAW_STACK_SMALL});
+	return raw_send_sized(what, &(struct raw_size){ABI_MAX_FRAMES, RAW_STACK_BYTES});
 }
 
 #endif

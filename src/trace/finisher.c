@@ -11,6 +11,7 @@
 static struct {
 	const struct finisher *f;
 	const struct raw_event *raw;
+	const char *stack; /* its copy of the stack */
 	size_t stack_len;
 	struct unwind_mapping mapping; /* of the pc at hand */
 } at;
@@ -23,7 +24,7 @@ static int read_copy(void *dst, size_t len, uint64_t addr)
 
 	if (off >= at.stack_len || len > at.stack_len - off)
 		return -EFAULT;
-	memcpy(dst, at.raw->stack + off, len);
+	memcpy(dst, at.stack + off, len);
 	return 0;
 }
 
@@ -51,7 +52,7 @@ static void resume(struct walk *w, const struct raw_event *raw)
 	w->aux = raw->aux;
 	w->r10 = raw->r10;
 	w->hash = raw->hash;
-	w->n = MIN(raw->n, at.f->max_frames);
+	w->n = MIN(MIN(raw->n, (uint32_t)raw->room), at.f->max_frames);
 	w->flags = raw->flags;
 	w->is_ra = raw->is_ra != 0;
 	w->entry = raw->entry != 0;
@@ -93,10 +94,11 @@ void finisher_run(const struct finisher *f, const struct raw_event *raw, size_t 
 	bounded.max_frames = MIN(f->max_frames, UNWIND_MAX_FRAMES);
 	at.f = &bounded;
 	at.raw = raw;
-	at.stack_len = MIN((size_t)raw->stack_len, len - RAW_EVENT_HEADER);
+	at.stack = (const char *)(raw->data + raw->room);
+	at.stack_len = MIN((size_t)raw->stack_len, len - RAW_EVENT_SIZE(raw->room, 0));
 	resume(&w, raw);
 	*ret = (struct stack_event){.ev = raw->ev, .kind = raw->kind};
-	memcpy(ret->pcs, raw->pcs, w.n * sizeof(ret->pcs[0]));
+	memcpy(ret->pcs, raw->data, w.n * sizeof(ret->pcs[0]));
 	walk_finish(&w, ret);
 	ret->ev.type = EVENT_STACK;
 	ret->site = site_id(w.hash, raw->ev.proc_key, raw->kind, raw->thread);

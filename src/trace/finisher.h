@@ -27,8 +27,8 @@ struct finisher {
 /*
  * *ret becomes the record (EVENT_STACK) that BPF would have sent with the tables at hand;
  * its site is the one of all equal stacks. A stack that goes beyond the copy keeps the
- * frames up to there, with WALK_FAULT. len: bytes of *raw, at least RAW_EVENT_HEADER; what it says
- * of itself is checked. Not reentrant.
+ * frames up to there, with WALK_FAULT. len: bytes of *raw, at least up to its stack; how long that
+ * is is checked. Not reentrant.
  */
 void finisher_run(const struct finisher *f, const struct raw_event *raw, size_t len,
 		  struct stack_event *ret);

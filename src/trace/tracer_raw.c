@@ -42,7 +42,11 @@ static int finish(struct tracer *t, const struct raw_event *raw, size_t len)
 
 static int on_raw(void *arg, const void *data, size_t len)
 {
-	return len < RAW_EVENT_HEADER ? 0 : finish(arg, data, len);
+	const struct raw_event *raw = data;
+	bool whole = len >= RAW_EVENT_HEADER && raw->room <= ABI_MAX_FRAMES &&
+		     len >= RAW_EVENT_SIZE(raw->room, 0);
+
+	return whole ? finish(arg, raw, len) : 0;
 }
 
 static int ring_open(int fd, struct ringbuf *ret)

@@ -30,6 +30,7 @@ static struct unwind_mapping mappings[2];
 static struct finisher finisher;
 static bool found_none;
 static struct raw_event raw;
+#define ROOM 16 /* frames in it */
 static struct stack_event stack;
 static struct walk walk;
 static __u64 pcs[UNWIND_MAX_FRAMES];
@@ -104,13 +105,14 @@ static void send(const struct walk *w)
 				 .is_ra = w->is_ra,
 				 .entry = w->entry,
 				 .lost = w->lost,
+				 .room = ROOM,
 				 .stack_len = RAW_STACK_BYTES};
 	if (w->fp_at)
 		shim_read(&raw.fp, 8, w->fp_at);
 	if (w->aux_at)
 		shim_read(&raw.aux, 8, w->aux_at);
-	memcpy(raw.pcs, pcs, w->n * sizeof(pcs[0]));
-	shim_read(raw.stack, sizeof(raw.stack), w->sp);
+	memcpy(raw.data, pcs, w->n * sizeof(pcs[0]));
+	shim_read(raw.data + ROOM, RAW_STACK_BYTES, w->sp);
 }
 
 static void walk_with(uint32_t n_mappings, uint32_t flags)
@@ -215,10 +217,10 @@ static void test_short_copy(void **state)
 	assert_int_equal(stack.status, WALK_FAULT);
 	assert_int_equal(stack.n, 3);
 	raw.stack_len = UINT32_MAX; /* more than came */
-	finisher_run(&finisher, &raw, RAW_EVENT_HEADER + 32, &stack);
+	finisher_run(&finisher, &raw, RAW_EVENT_SIZE(ROOM, 32), &stack);
 	assert_int_equal(stack.status, WALK_FAULT);
 	assert_int_equal(stack.n, 3);
-	finisher_run(&finisher, &raw, RAW_EVENT_HEADER, &stack);
+	finisher_run(&finisher, &raw, RAW_EVENT_SIZE(ROOM, 0), &stack);
 	assert_int_equal(stack.n, 2);
 }
 
@@ -231,6 +233,7 @@ static void test_limits(void **state)
 	assert_int_equal(stack.status, WALK_DEPTH);
 	assert_int_equal(stack.n, 2);
 	raw.n = UINT32_MAX; /* not believed */
+	raw.room = ABI_MAX_FRAMES;
 	finisher.max_frames = UINT32_MAX;
 	finisher_run(&finisher, &raw, sizeof(raw), &stack);
 	assert_int_equal(stack.status, WALK_DEPTH);
