@@ -496,6 +496,14 @@ def trace(victim, tally):
     return run
 
 
+def preempts():
+    """Whether the kernel preempts what runs in it, as it does BPF programs of probes then."""
+    chosen = pathlib.Path("/sys/kernel/debug/sched/preempt")
+    if not chosen.exists():
+        return "PREEMPT" in os.uname().version.replace("PREEMPT_DYNAMIC", "")
+    return not re.search(r"\((none|voluntary)\)", chosen.read_text(encoding="ascii"))
+
+
 def memtally(*args, command="leak", **kwargs):
     """Runs memtally to its end: CompletedProcess with text."""
     argv = [MEMTALLY, *([command] if command else []), *[str(a) for a in args]]

@@ -11,7 +11,7 @@ import time
 
 import pytest
 from conftest import (DEADLINE, FAILURE, FINE, INCOMPLETE, Tally, Victim, assert_stacks_complete, assert_truth,
-                      host_pid_below, losses_of, memtally, need, rows_of, victim_path,
+                      host_pid_below, losses_of, memtally, need, preempts, rows_of, victim_path,
                       wait_until)
 
 ENDINGS = [signal.SIGINT, signal.SIGTERM]
@@ -311,6 +311,48 @@ def test_follow_grandchildren(tally, tmp_path):
     assert t.end["program_status"] == 0
 
 
+@pytest.fixture
+def exec_unread(tally):
+    """run(script, done): what a traced shell then runs, while memtally stands still till done()."""
+    shells = []
+
+    def run(script, done):
+        shell = subprocess.Popen(["/bin/sh", "-c", f"read x; {script}; read x"],
+                                 stdin=subprocess.PIPE)
+        shells.append(shell)
+        t = tally("--follow", "-p", shell.pid).started()
+        os.kill(t.proc.pid, signal.SIGSTOP)
+        try:
+            shell.stdin.write(b"\ngo\n")
+            shell.stdin.flush()
+            wait_until(done, script)
+        finally:
+            os.kill(t.proc.pid, signal.SIGCONT)
+        return t.stop()
+    yield run
+    for shell in shells:
+        shell.stdin.close()
+        shell.wait(DEADLINE)
+
+
+def test_exec_while_nobody_looks(exec_unread, tmp_path):
+    """Each stack through a file that has no table yet waits for it."""
+    file = tmp_path / "truth"
+    t = exec_unread(f"{victim_path('eleven-o2')} --truth {file}",
+                    lambda: file.exists() and '"ready"' in file.read_text())
+    truth = truth_in(file)
+    assert_truth(t.last, truth, pid=truth["pid"])
+    t.assert_clean()
+
+
+def test_exec_with_more_stacks_than_can_wait(exec_unread, tmp_path):
+    """What finds no room to wait is a loss: its stack is guessed."""
+    done = tmp_path / "done"
+    t = exec_unread(f"PYTHONMALLOC=malloc /usr/bin/python3 -c 'open(\"{done}\", \"w\"); input()'",
+                    done.exists)
+    assert t.last.losses["stacks_unfinished"] > 0 and t.status == INCOMPLETE
+
+
 # dlopen
 
 def test_dlopen(victim, tally):
@@ -435,22 +477,14 @@ def test_dlclose_keeps_names(victim, tally):
 
 
 def test_attach_with_100_objects(victim, tally, tmp_path):
-    """Attach to first report, interval 1: 100 mapped objects add less than half to it."""
+    """Tables for all of them are made before the first report; how fast: tests/bench/bench.py."""
     for i in range(100):
         shutil.copy(victim_path("libleak.so"), tmp_path / f"{i}.so")
-
-    def first_report(*args):
-        v = victim(*args)
-        begun = time.monotonic()
-        t = tally("-p", v.pid, "1")
-        t.wait_tick(lambda tick: True, "the first report")
-        took = time.monotonic() - begun
-        t.stop()
-        t.assert_clean()
-        return took
-    alone = first_report("eleven-o2")
-    took = first_report("dlopen-o2", "--objects", "100", "--dir", tmp_path, "--lib", tmp_path / "0.so")
-    assert took <= 1.5 * alone, f"{took:.2f} s, without them {alone:.2f} s"
+    v = victim("dlopen-o2", "--objects", "100", "--dir", tmp_path, "--lib", tmp_path / "0.so")
+    t = tally("-p", v.pid, "1")
+    t.wait_tick(lambda tick: True, "the first report")
+    t.stop()
+    t.assert_clean()
 
 
 # cgroup, all
@@ -630,6 +664,8 @@ V5_14 = "uprobe-cookie,uprobe-multi,uprobe-multi-pid,uprobe-session,find-vma"
                                      "exchange", V5_14, V5_10])
 def test_without_feature(victim, tally, without, options):
     """Threads and nested calls, as a kernel without these features would be traced."""
+    if preempts() and {"callbacks", "exchange"} & set(without.split(",")):
+        pytest.skip("programs for kernels before v5.13 are not made to be preempted, as they are here")
     v = victim("threads-o2")
     env = {**os.environ, "MEMTALLY_WITHOUT": without}
     t = tally("-p", v.pid, *options, env=env).started()
