@@ -284,8 +284,12 @@ static __always_inline void bad_neighbours(struct fault_bad_event *e)
 	}
 }
 
-static __always_inline void fault_bad(const struct signal_record *ctx, struct fault_thread *t,
-				      struct fault_scratch *s, __u64 proc_key)
+struct fault_signal {
+	__s32 sig, code;
+};
+
+static __always_inline void fault_bad(struct fault_thread *t, struct fault_scratch *s,
+				      const struct fault_signal *sig, __u64 proc_key)
 {
 	struct fault_proc *p = fault_proc_get(proc_key);
 	struct fault_bad_event *e = &s->bad;
@@ -295,8 +299,8 @@ static __always_inline void fault_bad(const struct signal_record *ctx, struct fa
 	__builtin_memset(e, 0, sizeof(*e));
 	task_regs(&s->regs);
 	e->ip = s->regs.pc;
-	e->signal = ctx->sig;
-	e->code = ctx->code;
+	e->signal = sig->sig;
+	e->code = sig->code;
 	if (t->open) {
 		e->has_address = 1;
 		e->address = t->address;

@@ -14,6 +14,11 @@
 /* Set once all tasks were seen: until then counters are the past, which is no one's. */
 __u32 fault_counting;
 
+/* Tasks that a look could not take over: to be looked at again. */
+__u32 fault_untaken;
+
+#define PF_EXITING 0x00000004
+
 struct cred___counters {
 	struct {
 		unsigned int val;
@@ -22,6 +27,7 @@ struct cred___counters {
 
 struct task_struct___counters {
 	int pid, tgid;
+	unsigned int flags;
 	unsigned long min_flt, maj_flt;
 	char comm[16];
 	struct cred___counters *cred;
@@ -82,34 +88,24 @@ static __always_inline __u64 counter_owner(__u32 tgid)
 	return proc_make(tgid);
 }
 
-/* Takes over what the task's counters have grown by. last: it ends. */
-static __always_inline void fault_counters_take(struct task_struct *t, int last)
+/*
+ * The task's state, made at first use; NULL if it has none now: there was no memory, or
+ * another CPU was just making one.
+ */
+static __always_inline struct fault_thread *counter_state(struct task_struct *t)
 {
-	struct task_struct___counters *task = (void *)t;
-	__u64 minor = task->min_flt, major = task->maj_flt, proc_key;
-	struct fault_thread *state;
-	struct fault_cell *c;
+	struct fault_thread *state =
+		bpf_task_storage_get(&fault_threads, t, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 
-	if (!minor && !major)
-		return; /* a thread of the kernel, or a new one */
-	if (cfg.scope == SCOPE_PIDS && !counter_owner(task->tgid))
-		return;
-	state = bpf_task_storage_get(&fault_threads, t, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!state) {
-		count(STAT_THREADS_FULL);
-		return;
-	}
-	if (state->ended)
-		return;
-	if (last)
-		state->ended = 1;
-	if (!fault_counting) {
-		state->minor = minor;
-		state->major = major;
-		return;
-	}
-	minor = counter_take(&state->minor, minor);
-	major = counter_take(&state->major, major);
+	return state ? state : bpf_task_storage_get(&fault_threads, t, 0, 0);
+}
+
+static __always_inline void counter_add(struct task_struct___counters *task, __u64 minor,
+					__u64 major)
+{
+	struct fault_cell *c;
+	__u64 proc_key;
+
 	if (!(fault_cfg.counters & FAULT_COUNTERS_MINOR))
 		minor = 0;
 	if (!(fault_cfg.counters & FAULT_COUNTERS_MAJOR))
@@ -120,6 +116,47 @@ static __always_inline void fault_counters_take(struct task_struct *t, int last)
 		return;
 	__sync_fetch_and_add(&c->minor, minor);
 	__sync_fetch_and_add(&c->major, major);
+}
+
+/*
+ * Takes over what the task's counters have grown by. last: it ends. All tasks that were there
+ * before have a state: who ends without one leaves all of its counters then, and only then.
+ */
+static __always_inline void fault_counters_take(struct task_struct *t, int last)
+{
+	struct task_struct___counters *task = (void *)t;
+	__u64 minor = task->min_flt, major = task->maj_flt;
+	struct fault_thread *state;
+
+	if (!minor && !major)
+		return; /* a thread of the kernel, or a new one */
+	if (cfg.scope == SCOPE_PIDS && !counter_owner(task->tgid))
+		return;
+	state = bpf_task_storage_get(&fault_threads, t, 0, 0);
+	if (!state && !last && fault_counting && task->flags & PF_EXITING)
+		return;
+	if (!state)
+		state = counter_state(t);
+	if (!state && (!last || !fault_counting)) {
+		__sync_fetch_and_add(&fault_untaken, 1);
+		return;
+	}
+	if (!state) {
+		counter_add(task, minor, major);
+		return;
+	}
+	if (state->ended)
+		return;
+	if (last)
+		state->ended = 1;
+	if (fault_counting) {
+		minor = counter_take(&state->minor, minor);
+		major = counter_take(&state->major, major);
+		counter_add(task, minor, major);
+	} else {
+		state->minor = minor;
+		state->major = major;
+	}
 }
 
 #endif

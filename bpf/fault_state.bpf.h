@@ -7,12 +7,7 @@
 #include "faults_abi.h"
 #include "fault_vma.bpf.h"
 
-/* Records of tracepoints that are the same on every kernel from 5.10 to 7.2. */
-struct signal_record {
-	__u64 entry;
-	__s32 sig, error, code;
-};
-
+/* The record of a tracepoint that is the same on every kernel from 5.10 to 7.2. */
 struct page_free_record {
 	__u64 entry;
 	__u64 pfn;
@@ -233,38 +228,65 @@ static __always_inline void fault_failed(__u64 proc_key)
 		__sync_fetch_and_add(&p->failed, 1);
 }
 
-/*
- * The task's own counters have grown by one more than by the faults that had an event? Those
- * the kernel took for it meanwhile: MAP_POPULATE, mlock, process_vm_writev, direct I/O.
- */
-static __always_inline void fault_note_taken(struct fault_thread *t, __u64 proc_key, __u64 minor,
-					     __u64 major)
+struct fault_growth {
+	__u64 minor, major;
+};
+
+/* By how much the running task's own counters have grown since this was asked last. */
+static __always_inline struct fault_growth fault_growth(struct fault_thread *t)
 {
+	struct fault_growth now, grown = {0, 0};
 	struct task_struct___faults *task;
-	struct fault_proc *p;
-	__u64 now_minor, now_major;
 
 	if (cfg.task_storage) {
 		task = (void *)bpf_get_current_task_btf();
-		now_minor = task->min_flt;
-		now_major = task->maj_flt;
+		now.minor = task->min_flt;
+		now.major = task->maj_flt;
 	} else {
 		task = (void *)bpf_get_current_task();
-		now_minor = BPF_CORE_READ(task, min_flt);
-		now_major = BPF_CORE_READ(task, maj_flt);
+		now.minor = BPF_CORE_READ(task, min_flt);
+		now.major = BPF_CORE_READ(task, maj_flt);
 	}
-	minor = now_minor - t->minor - minor;
-	major = now_major - t->major - major;
-	if (t->counted && (minor || major)) {
-		p = fault_proc_get(proc_key);
-		if (p) {
-			__sync_fetch_and_add(&p->taken_minor, minor);
-			__sync_fetch_and_add(&p->taken_major, major);
-		}
+	if (t->counted) {
+		grown.minor = now.minor - t->minor;
+		grown.major = now.major - t->major;
 	}
-	t->minor = now_minor;
-	t->major = now_major;
+	t->minor = now.minor;
+	t->major = now.major;
 	t->counted = 1;
+	return grown;
+}
+
+/*
+ * More than the faults that had an event: those the kernel took for it meanwhile:
+ * MAP_POPULATE, mlock, process_vm_writev, direct I/O.
+ */
+static __always_inline void fault_note_taken(__u64 proc_key, __u64 minor, __u64 major)
+{
+	struct fault_proc *p = minor || major ? fault_proc_get(proc_key) : NULL;
+
+	if (!p)
+		return;
+	__sync_fetch_and_add(&p->taken_minor, minor);
+	__sync_fetch_and_add(&p->taken_major, major);
+}
+
+/*
+ * The thread begins another fault, or ends. An open one has failed; but if the counters have
+ * just this one more, it has not: its END was skipped, see turns.bpf.h of such programs.
+ */
+static __always_inline void fault_between(struct fault_thread *t, __u64 proc_key)
+{
+	struct fault_growth grown = fault_growth(t);
+
+	if (t->open && grown.minor + grown.major == 1) {
+		fault_count(FAULT_STAT_ENDS_MISSED);
+	} else {
+		if (t->open)
+			fault_failed(proc_key);
+		fault_note_taken(proc_key, grown.minor, grown.major);
+	}
+	t->open = 0;
 }
 
 /* One fault, as its END sees it. */

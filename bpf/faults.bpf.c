@@ -22,6 +22,7 @@
 #define WALK_NOTES  32
 #include "common.bpf.h"
 #include "procs.bpf.h"
+#include "turns.bpf.h"
 #include "fault_vma.bpf.h"
 #include "fault_state.bpf.h"
 #include "fault_regs.bpf.h"
@@ -33,6 +34,10 @@
 
 #define SIGBUS	7
 #define SIGSEGV 11
+
+struct kernel_siginfo___faults {
+	int si_code;
+} __attribute__((preserve_access_index));
 
 /* ---- the start ---- */
 
@@ -55,10 +60,8 @@ static __always_inline int on_start(const struct fault_begin *b)
 	t = fault_thread_get();
 	if (!t)
 		return 0;
-	if (t->open && fault_cfg.both_ends)
-		fault_failed(proc_key);
-	if (fault_cfg.both_ends && !t->counted)
-		fault_note_taken(t, proc_key, 0, 0);
+	if (fault_cfg.both_ends)
+		fault_between(t, proc_key);
 	t->has_error = b->has_error;
 	t->error = b->error;
 	t->address = b->address;
@@ -148,6 +151,7 @@ static __always_inline int on_end(void *ctx, int major)
 {
 	struct fault f = {.major = major, .address = fault_address(ctx)};
 	struct fault_scratch *s = fault_scratch_get();
+	struct fault_growth grown;
 	struct fault_thread *t = 0;
 	__u64 proc_key;
 
@@ -159,8 +163,12 @@ static __always_inline int on_end(void *ctx, int major)
 	if (fault_cfg.timed) {
 		t = fault_thread_find();
 		end_fill(&f, t);
-		if (t && fault_cfg.both_ends)
-			fault_note_taken(t, proc_key, !major, major);
+		if (t && fault_cfg.both_ends) {
+			grown = fault_growth(t);
+			if (grown.minor || grown.major)
+				fault_note_taken(proc_key, grown.minor - !major,
+						 grown.major - major);
+		}
 	}
 	if (fault_cfg.classify || fault_cfg.by_stack || fault_cfg.rss)
 		fault_regs(ctx, &s->regs);
@@ -187,15 +195,23 @@ int fault_major(void *ctx)
 
 /* ---- faults that fail ---- */
 
-/* Sent by the kernel (code > 0) to the thread that did it, which is the running one. */
-SEC("?tp/signal/signal_generate")
-int fault_signal(const struct signal_record *ctx)
+/*
+ * Sent by the kernel (code > 0) to the thread that did it, which is the running one. With
+ * interrupts off (sighand->siglock): nothing preempts this.
+ */
+SEC("?raw_tp/signal_generate")
+int fault_signal(struct bpf_raw_tracepoint_args *ctx)
 {
+	struct fault_signal sig = {.sig = ctx->args[0]};
+	struct kernel_siginfo___faults *info = (void *)ctx->args[1];
 	struct fault_scratch *s = fault_scratch_get();
 	struct fault_thread *t;
 	__u64 proc_key;
 
-	if (!s || (ctx->sig != SIGSEGV && ctx->sig != SIGBUS) || ctx->code <= 0)
+	if (!s || (sig.sig != SIGSEGV && sig.sig != SIGBUS))
+		return 0;
+	sig.code = BPF_CORE_READ(info, si_code); /* 0 of those without */
+	if (sig.code <= 0)
 		return 0;
 	proc_key = fault_wanted(s);
 	if (!proc_key)
@@ -203,7 +219,7 @@ int fault_signal(const struct signal_record *ctx)
 	t = fault_thread_get();
 	if (!t)
 		return 0;
-	fault_bad(ctx, t, s, proc_key);
+	fault_bad(t, s, &sig, proc_key);
 	t->open = 0;
 	return 0;
 }
@@ -266,37 +282,54 @@ int fault_pages(struct bpf_iter__bpf_map_elem *ctx)
 
 /* ---- processes ---- */
 
-SEC("?tp/task/task_newtask")
-int fault_newtask(struct trace_event_raw_task_newtask *ctx)
-{
-	int ret = procs_newtask(ctx);
+#define TASK_PROGRAMS(name, event)                                     \
+	SEC("?raw_tp/" #event)                                         \
+	int fault_##name(struct bpf_raw_tracepoint_args *ctx)          \
+	{                                                              \
+		return on_##name(ctx, FIRST);                          \
+	}                                                              \
+	SEC("?raw_tp/" #event)                                         \
+	int fault_##name##_second(struct bpf_raw_tracepoint_args *ctx) \
+	{                                                              \
+		return on_##name(ctx, SECOND);                         \
+	}
 
+static __always_inline int on_newtask(struct bpf_raw_tracepoint_args *ctx, enum turn turn)
+{
+	struct task_struct___faults *child = (void *)ctx->args[0];
+	__u32 tid = BPF_CORE_READ(child, pid);
+
+	if (!turn_taken(tid, TURN_NEWTASK, turn))
+		return 0;
+	procs_newtask(tid, ctx->args[1]);
 	fault_images_change();
-	return ret;
+	return 0;
 }
 
-SEC("?tp/sched/sched_process_exec")
-int fault_exec(void *ctx)
+static __always_inline int on_exec(void *ctx, enum turn turn)
 {
-	int ret = procs_exec();
-
+	if (!turn_taken(bpf_get_current_pid_tgid(), TURN_EXEC, turn))
+		return 0;
+	procs_exec();
 	/* For the new image: the old one may have had its last report. */
 	if (fault_cfg.counters)
 		fault_counters_take(bpf_get_current_task_btf(), 0);
 	fault_images_change();
-	return ret;
+	return 0;
 }
 
 /* The kernel's own counters of a thread that ends, for the check at the end of the run. */
-SEC("?tp/sched/sched_process_exit")
-int fault_exit(void *ctx)
+static __always_inline int on_exit(void *ctx, enum turn turn)
 {
 	struct task_struct___faults *task = (void *)bpf_get_current_task();
-	struct fault_thread *t = fault_thread_find();
-	__u64 proc_key = task_wanted();
+	struct fault_thread *t;
 	struct fault_proc *p;
+	__u64 proc_key;
 
+	if (!turn_taken(bpf_get_current_pid_tgid(), TURN_EXIT, turn))
+		return 0;
 	fault_images_change();
+	proc_key = task_wanted();
 	if (!proc_key)
 		return 0;
 	if (fault_cfg.counters)
@@ -304,16 +337,17 @@ int fault_exit(void *ctx)
 	p = fault_proc_get(proc_key);
 	if (!p)
 		return 0;
-	if (t && t->open && fault_cfg.both_ends) {
-		t->open = 0;
-		fault_failed(proc_key);
-	}
-	if (t && fault_cfg.both_ends)
-		fault_note_taken(t, proc_key, 0, 0);
+	t = fault_cfg.both_ends ? fault_thread_find() : NULL;
+	if (t)
+		fault_between(t, proc_key);
 	__sync_fetch_and_add(&p->exit_minor, BPF_CORE_READ(task, min_flt));
 	__sync_fetch_and_add(&p->exit_major, BPF_CORE_READ(task, maj_flt));
 	return 0;
 }
+
+TASK_PROGRAMS(newtask, task_newtask)
+TASK_PROGRAMS(exec, sched_process_exec)
+TASK_PROGRAMS(exit, sched_process_exit)
 
 struct bpf_iter__task {
 	void *meta;

@@ -374,7 +374,7 @@ int leak_ret_site(struct pt_regs *ctx)
 SEC("?tp/task/task_newtask")
 int leak_newtask(struct trace_event_raw_task_newtask *ctx)
 {
-	return procs_newtask(ctx);
+	return procs_newtask(BPF_CORE_READ(ctx, pid), BPF_CORE_READ(ctx, clone_flags));
 }
 
 SEC("?tp/sched/sched_process_exec")

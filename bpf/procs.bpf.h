@@ -8,13 +8,12 @@
 #define CLONE_THREAD 0x00010000
 
 /* task:task_newtask, with --follow. Runs in the parent, before the child does. */
-static __always_inline int procs_newtask(struct trace_event_raw_task_newtask *ctx)
+static __always_inline int procs_newtask(__u32 child, __u64 clone_flags)
 {
 	__u32 parent = task_ids() >> 32;
-	__u32 child = BPF_CORE_READ(ctx, pid);
 	struct unwind_slice *slice;
 
-	if (BPF_CORE_READ(ctx, clone_flags) & CLONE_THREAD)
+	if (clone_flags & CLONE_THREAD)
 		return 0;
 	if (!bpf_map_lookup_elem(&procs, &parent))
 		return 0;

@@ -62,6 +62,7 @@ enum stat_id {
 	STAT_RAWS_FULL,	   /* of these: ... for which there was no room */
 	STAT_ALLOCS_SAVED, /* kmem: seen by the second program of an event only */
 	STAT_FREES_SAVED,  /* kmem: of recorded blocks, likewise */
+	STAT_EVENTS_SAVED, /* of tasks: seen by the second program of an event only */
 	STAT_FREES_BULK,   /* kmem: of recorded blocks, in bulk or by kfree_rcu() */
 	STAT_WALK_STATUS,  /* first of enum walk_status counters */
 	STAT_LOSS_FIRST = STAT_WALK_STATUS + WALK_STATUSES,

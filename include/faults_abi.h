@@ -61,11 +61,12 @@ struct fault_cfg {
 
 /* Counters of the fault programs, one slot per CPU each. */
 enum fault_stat {
-	FAULT_STAT_FAILED,     /* STARTs without END: bad access, EFAULT, interrupted */
-	FAULT_STAT_NO_START,   /* ENDs without START: begun before we came */
-	FAULT_STAT_NO_VMA,     /* mapping not found by the walk */
-	FAULT_STAT_CELLS_FULL, /* loss: faults counted in the catch-all cell */
-	FAULT_STAT_BAD_LOST,   /* loss: bad accesses without a record */
+	FAULT_STAT_FAILED,	/* STARTs without END: bad access, EFAULT, interrupted */
+	FAULT_STAT_NO_START,	/* ENDs without START: begun before we came */
+	FAULT_STAT_NO_VMA,	/* mapping not found by the walk */
+	FAULT_STAT_CELLS_FULL,	/* loss: faults counted in the catch-all cell */
+	FAULT_STAT_BAD_LOST,	/* loss: bad accesses without a record */
+	FAULT_STAT_ENDS_MISSED, /* loss: ENDs that were skipped */
 	FAULT_STATS,
 };
 

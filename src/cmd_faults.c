@@ -25,19 +25,6 @@ static bool wants_stacks(const struct faults *f)
 
 /* ---- attach ---- */
 
-static int attach_process_events(struct faults *f)
-{
-	int err = attach_tracepoint(f->bpf->progs.fault_exec, "sched", "sched_process_exec",
-				    &f->bpf->links.fault_exec);
-
-	if (!err && f->o->common.follow)
-		err = attach_tracepoint(f->bpf->progs.fault_newtask, "task", "task_newtask",
-					&f->bpf->links.fault_newtask);
-	if (err)
-		log_error("cannot attach to the process tracepoints: %s", errno_name(err));
-	return err;
-}
-
 /* A fault counts once its process is known and the events are attached: the events come last. */
 static int attach(struct faults *f)
 {
@@ -47,7 +34,7 @@ static int attach(struct faults *f)
 		.events = bpf_map__fd(f->bpf->maps.events),
 		.cgroups = bpf_map__fd(f->bpf->maps.cgroups),
 	};
-	int err = attach_process_events(f);
+	int err = faults_attach_follows(f);
 
 	if (err)
 		return err;

@@ -56,6 +56,7 @@ struct faults {
 	struct bpf_link **links;
 	size_t n_links, cap_links;
 	struct bpf_link *iter;	    /* of tasks or of sampled pages; or NULL */
+	uint64_t untaken;	    /* tasks that the last look at them had no memory for */
 	struct faults_cells *cells; /* NULL with --rss */
 	int procs_fd, sites_fd, stats_fd, fault_stats_fd;
 	int run_time_fd;      /* holds the kernel's run time statistics on; -1 */
@@ -75,7 +76,9 @@ struct faults {
 int faults_load(struct faults *f);
 /* Which programs load, as the options say. Before load. */
 void faults_select(struct faults *f);
-/* After load. 0 or -errno. */
+/* After load, before targets are bound: what follows processes. 0, or -errno after telling. */
+int faults_attach_follows(struct faults *f);
+/* After that: all else. 0, or -errno after telling. */
 int faults_attach(struct faults *f);
 void faults_detach(struct faults *f);
 

@@ -6,6 +6,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/perf_event.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "faults.h"
@@ -18,6 +19,7 @@ enum hook_kind {
 	HOOK_EVENT,	 /* software event, see config */
 	HOOK_TRACEPOINT, /* classic: see category */
 	HOOK_RAW,	 /* raw tracepoint */
+	HOOK_TURNS,	 /* likewise, with a second program (bpf/turns.bpf.h) */
 };
 
 struct hook {
@@ -28,9 +30,9 @@ struct hook {
 	bool wanted;
 };
 
-#define N_HOOKS 11
+#define N_HOOKS	  13
+#define N_FOLLOWS 2 /* at the end: those that follow processes are attached before */
 
-/* Every program but those that follow processes, which are attached before. */
 static void hooks_fill(const struct faults *f, struct hook h[N_HOOKS])
 {
 	const struct faults_opts *o = f->o;
@@ -55,12 +57,23 @@ static void hooks_fill(const struct faults *f, struct hook h[N_HOOKS])
 		{f->bpf->progs.fault_sample_alloc, HOOK_RAW, 0, NULL, "mm_page_alloc", sampled},
 		{f->bpf->progs.fault_sample_kernel, HOOK_RAW, 0, NULL, "page_fault_kernel",
 		 sampled && codes},
-		{f->bpf->progs.fault_signal, HOOK_TRACEPOINT, 0, "signal", "signal_generate",
+		{f->bpf->progs.fault_signal, HOOK_RAW, 0, NULL, "signal_generate",
 		 timed && !o->rss},
-		{f->bpf->progs.fault_exit, HOOK_TRACEPOINT, 0, "sched", "sched_process_exit", true},
+		{f->bpf->progs.fault_exit, HOOK_TURNS, 0, NULL, "sched_process_exit", true},
+		{f->bpf->progs.fault_newtask, HOOK_TURNS, 0, NULL, "task_newtask",
+		 o->common.follow},
+		{f->bpf->progs.fault_exec, HOOK_TURNS, 0, NULL, "sched_process_exec", true},
 	};
 
 	memcpy(h, all, sizeof(all));
+}
+
+static struct bpf_program *second(const struct faults *f, const struct hook *h)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s_second", bpf_program__name(h->prog));
+	return bpf_object__find_program_by_name(f->bpf->obj, name);
 }
 
 void faults_select(struct faults *f)
@@ -68,12 +81,13 @@ void faults_select(struct faults *f)
 	struct hook h[N_HOOKS];
 
 	hooks_fill(f, h);
-	for (size_t i = 0; i < N_HOOKS; i++)
+	for (size_t i = 0; i < N_HOOKS; i++) {
 		bpf_program__set_autoload(h[i].prog, h[i].wanted);
-	bpf_program__set_autoload(f->bpf->progs.fault_exec, true);
+		if (h[i].kind == HOOK_TURNS)
+			bpf_program__set_autoload(second(f, &h[i]), h[i].wanted);
+	}
 	bpf_program__set_autoload(f->bpf->progs.fault_tasks, f->bpf->rodata->fault_cfg.counters);
 	bpf_program__set_autoload(f->bpf->progs.fault_pages, f->o->sample > 1);
-	bpf_program__set_autoload(f->bpf->progs.fault_newtask, f->o->common.follow);
 }
 
 static int keep_link(struct faults *f, struct bpf_link *link)
@@ -107,12 +121,19 @@ static int attach_every_cpu(struct faults *f, const struct hook *h)
 	return err;
 }
 
-static int attach_raw(struct faults *f, const struct hook *h)
+static int attach_raw(struct faults *f, struct bpf_program *prog, const char *name)
 {
-	struct bpf_link *link = bpf_program__attach_raw_tracepoint(h->prog, h->name);
+	struct bpf_link *link = bpf_program__attach_raw_tracepoint(prog, name);
 	int err = libbpf_get_error(link);
 
 	return err ? err : keep_link(f, link);
+}
+
+static int attach_turns(struct faults *f, const struct hook *h)
+{
+	int err = attach_raw(f, h->prog, h->name);
+
+	return err ? err : attach_raw(f, second(f, h), h->name);
 }
 
 static int attach_hook(struct faults *f, const struct hook *h)
@@ -125,9 +146,30 @@ static int attach_hook(struct faults *f, const struct hook *h)
 	if (h->kind == HOOK_EVENT)
 		return attach_every_cpu(f, h);
 	if (h->kind == HOOK_RAW)
-		return attach_raw(f, h);
+		return attach_raw(f, h->prog, h->name);
+	if (h->kind == HOOK_TURNS)
+		return attach_turns(f, h);
 	err = attach_tracepoint(h->prog, h->category, h->name, &link);
 	return err ? err : keep_link(f, link);
+}
+
+static int attach_hooks(struct faults *f, size_t from, size_t to)
+{
+	struct hook h[N_HOOKS];
+	int err = 0;
+
+	hooks_fill(f, h);
+	for (size_t k = to; k > from && !err; k--) {
+		err = attach_hook(f, &h[k - 1]);
+		if (err)
+			log_error("cannot attach to '%s': %s", h[k - 1].name, errno_name(err));
+	}
+	return err;
+}
+
+int faults_attach_follows(struct faults *f)
+{
+	return attach_hooks(f, N_HOOKS - N_FOLLOWS, N_HOOKS);
 }
 
 /*
@@ -136,15 +178,8 @@ static int attach_hook(struct faults *f, const struct hook *h)
  */
 int faults_attach(struct faults *f)
 {
-	struct hook h[N_HOOKS];
-	int err = 0;
+	int err = attach_hooks(f, 0, N_HOOKS - N_FOLLOWS);
 
-	hooks_fill(f, h);
-	for (size_t k = N_HOOKS; k > 0 && !err; k--) {
-		err = attach_hook(f, &h[k - 1]);
-		if (err)
-			log_error("cannot attach to '%s': %s", h[k - 1].name, errno_name(err));
-	}
 	if (!err) {
 		err = faults_iter_begin(f);
 		if (err)
@@ -157,9 +192,9 @@ void faults_detach(struct faults *f)
 {
 	bpf_link__destroy(f->iter);
 	f->iter = NULL;
-	for (size_t i = 0; i < f->n_links; i++)
-		bpf_link__destroy(f->links[i]);
+	while (f->n_links)
+		bpf_link__destroy(f->links[--f->n_links]);
 	free(f->links);
 	f->links = NULL;
-	f->n_links = f->cap_links = 0;
+	f->cap_links = 0;
 }

@@ -26,21 +26,34 @@ bool faults_counters_usable(const struct faults *f)
 	       feature_has(FEATURE_TASK_STORAGE) && !skeleton_is_old();
 }
 
+#define LOOKS 32 /* at most for one report, for tasks that the kernel had no memory for at once */
+
 /* -EAGAIN: the kernel went over many elements and wants to be asked on. */
-int faults_iter_read(struct faults *f)
+static int look(struct faults *f)
 {
-	_cleanup_close_ int fd = f->iter ? bpf_iter_create(bpf_link__fd(f->iter)) : -1;
+	_cleanup_close_ int fd = bpf_iter_create(bpf_link__fd(f->iter));
 	char nothing[8];
 	ssize_t n;
 
-	if (!f->iter)
-		return 0;
 	if (fd < 0)
 		return -errno;
 	do
 		n = read(fd, nothing, sizeof(nothing));
 	while (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)));
 	return n ? -errno : 0;
+}
+
+int faults_iter_read(struct faults *f)
+{
+	uint32_t *untaken = &f->bpf->bss->fault_untaken;
+	int err = 0;
+
+	for (int i = 0; i < LOOKS && f->iter && !err && (!i || *untaken); i++) {
+		*untaken = 0;
+		err = look(f);
+	}
+	f->untaken = *untaken;
+	return err;
 }
 
 static int begin_counters(struct faults *f)

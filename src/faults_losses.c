@@ -16,6 +16,9 @@ static const struct stat_loss own_losses[] = {
 	{FAULT_STAT_BAD_LOST,
 	 {"bad_lost", 0, "failed accesses without a record: the event ring was full",
 	  "give memtally more CPU"}},
+	{FAULT_STAT_ENDS_MISSED,
+	 {"ends_missed", 0, "faults in no row: the kernel skipped their event",
+	  "another BPF tool works on its maps without pause: stop it"}},
 };
 
 /* ... and of abi.h. */
@@ -32,7 +35,8 @@ static const struct stat_loss common_losses[] = {
 	 {"events_lost", 0, "process records lost: the event ring was full",
 	  "give memtally more CPU"}},
 	{STAT_THREADS_FULL,
-	 {"threads_full", 0, "faults without time and cause: no kernel memory for a thread",
+	 {"threads_full", 0,
+	  "faults without time and cause, or threads not counted: no kernel memory",
 	  "free memory, or restrict the targets"}},
 	{STAT_PROCS_FULL,
 	 {"processes_full", 0, "processes not followed: the table of processes is full",
@@ -56,7 +60,15 @@ static bool may_miss(const struct bpf_program *p)
 	return false;
 }
 
-static uint64_t programs_missed(const struct faults *f)
+static bool is_second(const struct bpf_program *p)
+{
+	const char *end = strstr(bpf_program__name(p), "_second");
+
+	return end && strcmp(end, "_second") == 0;
+}
+
+/* saved: of these, by the second programs (bpf/turns.bpf.h), whose own misses are none then. */
+static uint64_t programs_missed(const struct faults *f, uint64_t saved)
 {
 	struct bpf_program *p;
 	uint64_t sum = 0;
@@ -65,12 +77,12 @@ static uint64_t programs_missed(const struct faults *f)
 	{
 		uint64_t misses = collect_program(p).misses;
 
-		sum += may_miss(p) ? 0 : misses;
+		sum += may_miss(p) || is_second(p) ? 0 : misses;
 		if (misses)
 			log_verbose("program '%s' was skipped %llu times", bpf_program__name(p),
 				    (unsigned long long)misses);
 	}
-	return sum;
+	return sum - MIN(sum, saved);
 }
 
 static int on_unsent(const struct fault_cell *c, void *arg)
@@ -107,11 +119,12 @@ int faults_losses_read(struct faults *f, struct losses *ret)
 		n.v[0].count += f->gone.dropped;
 		n.v[1].count += faults_bads_dropped(f->bads);
 	}
+	stats[STAT_THREADS_FULL] += f->untaken;
 	losses_add_stats(&n, common_losses, ARRAY_SIZE(common_losses), stats);
 	losses_add(&n, (struct loss){"stacks_unsent", stacks_unsent(f, stats[STAT_STACK_RETRY]),
 				     "faults or pages without a stack: the event ring was full",
 				     "give memtally more CPU"});
-	losses_add(&n, (struct loss){"probes_missed", programs_missed(f),
+	losses_add(&n, (struct loss){"probes_missed", programs_missed(f, stats[STAT_EVENTS_SAVED]),
 				     "events that the kernel skipped (recursion_misses)",
 				     "another tracer on the same events"});
 	losses_add_tracer(&n, f->tracer);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * turns.bpf.h - events of tasks that must not be missed: each has two programs, of which the
+ * second does what the first was kept from. This header carries a map.
+ *
+ * Programs of classic tracepoints are skipped while anyone who was preempted on the CPU is in
+ * the middle of a bpf() call on a map, whoever's (bpf_disable_instrumentation() leaves
+ * preemption on): on kernels that preempt, up to a tenth where a process does little else.
+ * Those of raw tracepoints are only skipped where the same program was preempted, which can
+ * be from v7.0 on ("tracing: Guard __DECLARE_TRACE() use of __DO_TRACE_CALL() with
+ * SRCU-fast"). For an event to be missed by two of them, one task has to be preempted in
+ * each.
+ */
+#ifndef TURNS_BPF_H
+#define TURNS_BPF_H
+
+#include "common.bpf.h"
+
+enum turn { FIRST, SECOND };
+
+enum turn_event { TURN_NEWTASK, TURN_EXEC, TURN_EXIT };
+
+#define TURN_MARKS 4096 /* a power of two */
+
+/* What the first program saw and the second has not met yet, by a hash of it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TURN_MARKS);
+	__type(key, __u32);
+	__type(value, __u64);
+} turn_marks SEC(".maps");
+
+/*
+ * Whether this turn of an event of a task has anything to do. Should two tasks meet at one
+ * mark between their programs, both may be seen twice.
+ */
+static __always_inline int turn_taken(__u32 tid, enum turn_event event, enum turn turn)
+{
+	__u64 mark = hash_mix(tid, event + 1);
+	__u32 place = mark & (TURN_MARKS - 1);
+	__u64 *m = bpf_map_lookup_elem(&turn_marks, &place);
+
+	if (!m)
+		return 0;
+	if (turn == FIRST) {
+		*m = mark;
+		return 1;
+	}
+	if (*m == mark) {
+		*m = 0;
+		return 0;
+	}
+	count(STAT_EVENTS_SAVED);
+	return 1;
+}
+
+#endif
