@@ -115,7 +115,7 @@ static __always_inline void fault_classify(struct fault *f, struct fault_scratch
 		__builtin_memset(&s->vma, 0, sizeof(s->vma));
 		return;
 	}
-	if (!f->timed)
+	if (!f->begun)
 		return; /* begun before we came: what happened in it is not known */
 	switch (s->vma.mapping) {
 	case FAULT_MAP_FILE:

@@ -273,27 +273,30 @@ static __always_inline void fault_note_taken(__u64 proc_key, __u64 minor, __u64 
 
 /*
  * The thread begins another fault, or ends. An open one has failed; but if the counters have
- * just this one more, it has not: its END was skipped, see turns.bpf.h of such programs.
+ * just this one more, it has not: its END was skipped. Then it stays open.
  */
-static __always_inline void fault_between(struct fault_thread *t, __u64 proc_key)
+static __always_inline struct fault_growth fault_between(struct fault_thread *t, __u64 proc_key)
 {
 	struct fault_growth grown = fault_growth(t);
 
 	if (t->open && grown.minor + grown.major == 1) {
 		fault_count(FAULT_STAT_ENDS_MISSED);
-	} else {
-		if (t->open)
-			fault_failed(proc_key);
-		fault_note_taken(proc_key, grown.minor, grown.major);
+		return grown;
 	}
+	if (t->open)
+		fault_failed(proc_key);
 	t->open = 0;
+	fault_note_taken(proc_key, grown.minor, grown.major);
+	return grown;
 }
 
 /* One fault, as its END sees it. */
 struct fault {
 	__u64 address, ns, error;
 	__u32 pages, order;
-	__u8 major, timed, has_error;
+	__u8 major, has_error;
+	__u8 begun; /* its START was seen, */
+	__u8 timed; /* and its END when it came */
 	__u8 cause; /* enum fault_cause */
 };
 

@@ -5,11 +5,14 @@
  *	START	page-faults: at the entry, before anything is looked up
  *	END	minor-faults, major-faults: the fault succeeded and was accounted to the task
  *
- * Their programs run with interrupts off and lose nothing. Where the architecture has them
- * (x86), the exceptions tracepoints are START instead: they cost a third and tell the error
- * code. Interrupts are off there too, so that raw tracepoints lose nothing on any kernel.
+ * Where the architecture has them (x86), the exceptions tracepoints are START instead: they
+ * cost a third and tell the error code. Interrupts are off in all of these programs. Raw
+ * tracepoints lose nothing so; events of perf lose what comes while anyone who was preempted
+ * on the CPU is in the middle of a bpf() call on a map: the kernel does not even count that
+ * (bpf_overflow_handler()).
  *
- * A START without an END is a fault that failed. What the kernel faults in for a process
+ * A START without an END is a fault that failed, unless the task's counters say that it was
+ * only its END that was lost. What the kernel faults in for a process
  * without its registers (MAP_POPULATE, mlock, process_vm_writev, the arguments of an exec)
  * has neither event.
  *
@@ -39,6 +42,37 @@ struct kernel_siginfo___faults {
 	int si_code;
 } __attribute__((preserve_access_index));
 
+/* ---- a late end ---- */
+
+/* What is known of a fault from its START on. */
+static __always_inline void begun_fill(struct fault *f, const struct fault_thread *t)
+{
+	f->begun = 1;
+	f->has_error = t->has_error;
+	f->error = t->error;
+	f->pages = t->pages;
+	f->order = t->order;
+}
+
+/*
+ * The thread's last fault, whose END was skipped: another task of this CPU had been preempted
+ * in a bpf() call on a map. It counts, without its time; not where its stack is wanted, which
+ * has gone.
+ */
+static __noinline int end_late(struct fault_thread *t, struct fault_scratch *s, __u64 proc_key,
+			       int major)
+{
+	struct fault f = {.major = major, .address = t->address};
+
+	begun_fill(&f, t);
+	s->regs.sp = 0;
+	if (fault_cfg.classify)
+		fault_classify(&f, s);
+	if (!fault_cfg.by_stack && !fault_cfg.rss)
+		fault_cell_add(&f, s, proc_key);
+	return 0;
+}
+
 /* ---- the start ---- */
 
 struct fault_begin {
@@ -49,6 +83,7 @@ struct fault_begin {
 static __always_inline int on_start(const struct fault_begin *b)
 {
 	struct fault_scratch *s = fault_scratch_get();
+	struct fault_growth grown;
 	struct fault_thread *t;
 	__u64 proc_key;
 
@@ -60,8 +95,11 @@ static __always_inline int on_start(const struct fault_begin *b)
 	t = fault_thread_get();
 	if (!t)
 		return 0;
-	if (fault_cfg.both_ends)
-		fault_between(t, proc_key);
+	if (fault_cfg.both_ends) {
+		grown = fault_between(t, proc_key);
+		if (t->open)
+			end_late(t, s, proc_key, grown.major);
+	}
 	t->has_error = b->has_error;
 	t->error = b->error;
 	t->address = b->address;
@@ -138,12 +176,9 @@ static __always_inline void end_fill(struct fault *f, struct fault_thread *t)
 			t->open = 0;
 		return;
 	}
+	begun_fill(f, t);
 	f->timed = 1;
 	f->ns = bpf_ktime_get_ns() - t->start_ns;
-	f->has_error = t->has_error;
-	f->error = t->error;
-	f->pages = t->pages;
-	f->order = t->order;
 	t->open = 0;
 }
 

@@ -17,7 +17,9 @@ static const struct stat_loss own_losses[] = {
 	 {"bad_lost", 0, "failed accesses without a record: the event ring was full",
 	  "give memtally more CPU"}},
 	{FAULT_STAT_ENDS_MISSED,
-	 {"ends_missed", 0, "faults in no row: the kernel skipped their event",
+	 {"ends_missed", 0,
+	  "faults without time, and in no row by stack: the kernel skipped their "
+	  "event",
 	  "another BPF tool works on its maps without pause: stop it"}},
 };
 

@@ -14,8 +14,11 @@ import time
 
 import pytest
 
-from conftest import (ALL_ROWS, DEADLINE, FINE, MEMTALLY, BpfIds, USAGE, Lines, frame_name,
+from conftest import (ALL_ROWS, DEADLINE, FINE, INCOMPLETE, MEMTALLY, BpfIds, USAGE, Lines, frame_name,
                       memtally, victim_path)
+
+# What every record has.
+RECORD = ("type", "command", "time", "tick")
 
 
 class Faults:
@@ -64,7 +67,7 @@ class Faults:
         assert self.status == FINE, (self.errors_text, [
             (k, v) for k, v in (self.of("losses") or [{}])[-1].items() if v])
         losses = {k: v for k, v in self.of("losses")[-1].items()
-                  if k not in ("type", "command", "time", "tick")}
+                  if k not in RECORD}
         assert losses and not any(losses.values()), losses
 
     def kill(self):
@@ -515,6 +518,49 @@ def test_ended_processes_stay_in_the_last_report(faults, count_method, tmp_path)
     # The shell, seq, and 200 times true.
     assert len({o["pid"] for o in f.of("process")}) == 202
     assert sum(o["minor"] for o in f.of("process")) == f.one("check")["traced_minor"]
+
+
+@pytest.fixture
+def map_readers(victim):
+    """As many as processors: who else runs meets one that was preempted in a bpf() call."""
+    readers = [victim("map_reader-o2") for _ in range(os.cpu_count())]
+    for r in readers:
+        r.say()
+        r.expect("running")
+
+
+def test_others_at_their_maps_hide_no_fault(map_readers, victim, faults):
+    """The kernel skips programs on faults meanwhile: these count, without time, and it is told."""
+    victims = [victim("faults_table-o2", "--case", "anon", "--pages", 20000) for _ in range(2)]
+    f = faults("-p", ",".join(str(v.pid) for v in victims), "--by", "process").started()
+    before = [counters(v.pid)[0] for v in victims]
+    for v in victims:
+        v.say()
+    for v in victims:
+        v.expect("ready")
+    truth = {v.pid: counters(v.pid)[0] - b for v, b in zip(victims, before)}
+    f.stop()
+    rows = {r["pid"]: r["minor"] for r in f.of("process")}
+    losses = f.one("losses")
+    if not losses["ends_missed"]:
+        f.assert_clean()
+        assert rows == truth
+        return
+    assert f.status == INCOMPLETE
+    assert not any(losses[key] for key in losses.keys() - {*RECORD, "ends_missed"}), losses
+    # Of each thread the last fault is known when the next one comes.
+    assert all(0 <= truth[pid] - rows[pid] <= 1 for pid in truth), (truth, rows)
+    assert f.one("check")["failed"] == 0
+
+
+def test_others_at_their_maps_hide_no_process(map_readers, faults, tmp_path):
+    script = tmp_path / "some.sh"
+    script.write_text("for i in $(seq 100); do /bin/true; done\n")
+    f = faults("--follow", "--by", "process", "--detail", "count", "--", "/bin/sh", script).stop(None)
+    f.assert_clean()
+    assert len({o["pid"] for o in f.of("process")}) == 102
+    if has_task_iterators():
+        assert f.one("check")["missing_minor"] == 0
 
 
 RSS_ONE_BY_ONE = ["unmapped", "kept", "moved", "partly", "first", "again", "last"]
