@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* fault_tasks.bpf.h - tasks that come, exec and end: two programs each, see turns.bpf.h. */
+#ifndef FAULT_TASKS_BPF_H
+#define FAULT_TASKS_BPF_H
+
+#include "fault_counters.bpf.h"
+#include "procs.bpf.h"
+#include "turns.bpf.h"
+
+#define TASK_PROGRAMS(name, event)                                     \
+	SEC("?raw_tp/" #event)                                         \
+	int fault_##name(struct bpf_raw_tracepoint_args *ctx)          \
+	{                                                              \
+		return on_##name(ctx, FIRST);                          \
+	}                                                              \
+	SEC("?raw_tp/" #event)                                         \
+	int fault_##name##_second(struct bpf_raw_tracepoint_args *ctx) \
+	{                                                              \
+		return on_##name(ctx, SECOND);                         \
+	}
+
+static __always_inline int on_newtask(struct bpf_raw_tracepoint_args *ctx, enum turn turn)
+{
+	struct task_struct___faults *child = (void *)ctx->args[0];
+	__u32 tid = BPF_CORE_READ(child, pid);
+
+	if (!turn_taken(tid, TURN_NEWTASK, turn))
+		return 0;
+	procs_newtask(tid, ctx->args[1]);
+	fault_images_change();
+	return 0;
+}
+
+static __always_inline int on_exec(void *ctx, enum turn turn)
+{
+	if (!turn_taken(bpf_get_current_pid_tgid(), TURN_EXEC, turn))
+		return 0;
+	procs_exec();
+	/* For the new image: the old one may have had its last report. */
+	if (fault_cfg.counters)
+		fault_counters_take(bpf_get_current_task_btf(), 0);
+	fault_images_change();
+	return 0;
+}
+
+/* The kernel's own counters of a thread that ends, for the check at the end of the run. */
+static __always_inline int on_exit(void *ctx, enum turn turn)
+{
+	struct task_struct___faults *task = (void *)bpf_get_current_task();
+	struct fault_thread *t;
+	struct fault_proc *p;
+	__u64 proc_key;
+
+	if (!turn_taken(bpf_get_current_pid_tgid(), TURN_EXIT, turn))
+		return 0;
+	fault_images_change();
+	proc_key = task_wanted();
+	if (!proc_key)
+		return 0;
+	if (fault_cfg.counters)
+		fault_counters_take(bpf_get_current_task_btf(), 1);
+	p = fault_proc_get(proc_key);
+	if (!p)
+		return 0;
+	t = fault_cfg.both_ends ? fault_thread_find() : NULL;
+	if (t)
+		fault_between(t, proc_key);
+	__sync_fetch_and_add(&p->exit_minor, BPF_CORE_READ(task, min_flt));
+	__sync_fetch_and_add(&p->exit_major, BPF_CORE_READ(task, maj_flt));
+	return 0;
+}
+
+TASK_PROGRAMS(newtask, task_newtask)
+TASK_PROGRAMS(exec, sched_process_exec)
+TASK_PROGRAMS(exit, sched_process_exit)
+
+#endif
