@@ -159,12 +159,16 @@ static __always_inline struct fault_cell *cell_at(__u32 index, __u64 id)
 	return c && c->id == id ? c : 0;
 }
 
+/* How often a place was asked for. The first ones are given first: none lies beyond. */
+__u64 fault_cells_given;
+
 /* A free cell and its place; NULL, counted, if there is none. */
 static __always_inline struct fault_cell *cell_alloc(__u32 *ret_index)
 {
 	struct fault_cell *c;
 	__u32 index = 0;
 
+	__sync_fetch_and_add(&fault_cells_given, 1);
 	if (bpf_map_pop_elem(&fault_free, &index))
 		index = 0;
 	c = index ? bpf_map_lookup_elem(&fault_cells, &index) : NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The table of cells, fault_cells.bpf.h: an array that is mapped here, an index by id, and
- * a stack of the places that are free. Place 0 is the catch-all cell.
+ * a stack of the places that are free, the first one on top. Place 0 is the catch-all cell.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -9,11 +9,12 @@
 #include <sys/mman.h>
 
 #include "faults.h"
-#include "trace/collect.h"
 
 struct faults_cells {
 	struct fault_cell *v; /* as the kernel writes them */
 	size_t bytes;
+	uint32_t n;
+	const __u64 *given; /* in the programs' memory */
 	int index_fd, free_fd;
 };
 
@@ -50,6 +51,8 @@ int faults_cells_new(const struct faults_cells_maps *maps, uint32_t n, struct fa
 	if (!c)
 		return -ENOMEM;
 	c->bytes = page_up(n * sizeof(*c->v));
+	c->n = n;
+	c->given = maps->given;
 	c->index_fd = maps->index_fd;
 	c->free_fd = maps->free_fd;
 	c->v = mmap(NULL, c->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, maps->cells_fd, 0);
@@ -68,27 +71,21 @@ void faults_cells_free(struct faults_cells *c)
 	free(c);
 }
 
-struct visit {
-	const struct faults_cells *cells;
-	int (*fn)(const struct fault_cell *cell, void *arg);
-	void *arg;
-};
-
-static int on_place(const void *key, const void *value, void *arg)
-{
-	const struct visit *v = arg;
-
-	(void)key;
-	return v->fn(&v->cells->v[*(const uint32_t *)value], v->arg);
-}
-
+/*
+ * By the mapped table alone. A batch of look-ups in the index would keep programs on faults from
+ * being run (bpf/turns.bpf.h) while it goes over all of its buckets, for milliseconds. A cell
+ * without faults is just being made, by one of two CPUs that may make the same.
+ */
 int faults_cells_each(const struct faults_cells *c,
 		      int (*fn)(const struct fault_cell *cell, void *arg), void *arg)
 {
-	struct collect_map index = {c->index_fd, sizeof(uint64_t), sizeof(uint32_t)};
-	struct visit v = {c, fn, arg};
+	uint64_t given = __atomic_load_n(c->given, __ATOMIC_RELAXED);
+	int err = fn(&c->v[0], arg);
 
-	return collect_each(&index, on_place, &v);
+	for (uint32_t i = 1; i < c->n && i <= given && !err; i++)
+		if (c->v[i].id && c->v[i].minor + c->v[i].major)
+			err = fn(&c->v[i], arg);
+	return err;
 }
 
 /*

@@ -134,7 +134,7 @@ static int sums_read(struct faults *f, struct sums *s)
 {
 	struct collect_map procs = {f->procs_fd, sizeof(uint64_t), sizeof(struct fault_proc)};
 	struct processes *all = tracer_processes(f->tracer);
-	int err = collect_each(&procs, on_proc, s);
+	int err = collect_each_gently(&procs, on_proc, s);
 
 	faults_proc_sum(&s->procs, &f->gone.procs);
 	s->kernel = (struct counters){s->procs.exit_minor, s->procs.exit_major};

@@ -112,6 +112,7 @@ static int fill_tables(struct faults *f)
 		.cells_fd = bpf_map__fd(f->bpf->maps.fault_cells),
 		.index_fd = bpf_map__fd(f->bpf->maps.fault_index),
 		.free_fd = bpf_map__fd(f->bpf->maps.fault_free),
+		.given = &f->bpf->bss->fault_cells_given,
 	};
 	struct site site = {.sent = 1};
 	uint64_t id = CATCH_ALL_SITE;
@@ -132,6 +133,9 @@ static void note_maps(struct faults *f)
 }
 
 SKELETON_SAME(faults, cfg);
+_Static_assert(offsetof(struct faults_bpf__bss, fault_cells_given) ==
+		       offsetof(struct faults_old_bpf__bss, fault_cells_given),
+	       "bss");
 SKELETON_SAME(faults, fault_cfg);
 SKELETON_SAME(faults, unwind_cfg);
 

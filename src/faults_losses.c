@@ -103,7 +103,7 @@ static uint64_t stacks_unsent(const struct faults *f, uint64_t retries)
 	if (!retries)
 		return 0;
 	if (f->o->rss)
-		collect_each(&sites, collect_unsent, &sum);
+		collect_each_gently(&sites, collect_unsent, &sum);
 	else if (f->by & FAULTS_BY_STACK && !f->o->bad)
 		faults_cells_each(f->cells, on_unsent, &sum);
 	return sum;
@@ -154,7 +154,7 @@ void faults_activity(struct faults *f, struct view_cost *ret)
 
 	ret->events = f->gone.minor + f->gone.major;
 	if (f->o->rss)
-		collect_each(&sites, on_site, &ret->events);
+		collect_each_gently(&sites, on_site, &ret->events);
 	else
 		faults_cells_each(f->cells, on_cell, &ret->events);
 	ret->run_ns = (double)collect_run_ns(f->obj);

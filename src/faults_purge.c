@@ -133,7 +133,7 @@ static int take_procs(struct doomed *d)
 	int err;
 
 	d->n = 0;
-	err = collect_each(&map, on_proc, d);
+	err = collect_each_gently(&map, on_proc, d);
 	for (size_t i = 0; i < d->n && !err; i++) {
 		if (bpf_map_lookup_elem(map.fd, &d->ids[i], &p))
 			continue;
@@ -157,7 +157,7 @@ static int drop_sites(struct doomed *d)
 	int err;
 
 	d->n = 0;
-	err = collect_each(&map, on_site, d);
+	err = collect_each_gently(&map, on_site, d);
 	for (size_t i = 0; i < d->n && !err; i++)
 		bpf_map_delete_elem(map.fd, &d->ids[i]);
 	return err;

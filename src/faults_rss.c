@@ -134,7 +134,7 @@ int faults_print_rss(struct faults *f)
 	int err = faults_iter_read(f);
 
 	if (!err)
-		err = collect_each(&map, collect_site, &sites);
+		err = collect_each_gently(&map, collect_site, &sites);
 	if (!err)
 		err = faults_read_stacks(f);
 	for (size_t i = 0; i < sites.n && !err; i++)

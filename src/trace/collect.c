@@ -102,6 +102,14 @@ int collect_each(const struct collect_map *map,
 	return err == -EOPNOTSUPP ? each_single(map, &v) : err;
 }
 
+int collect_each_gently(const struct collect_map *map,
+			int (*fn)(const void *key, const void *value, void *arg), void *arg)
+{
+	struct visitor v = {fn, arg};
+
+	return each_single(map, &v);
+}
+
 int64_t collect_count(const struct site *s)
 {
 	return (int64_t)(s->allocs - s->frees) + s->extra;

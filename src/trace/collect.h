@@ -24,6 +24,13 @@ struct collect_map {
  */
 int collect_each(const struct collect_map *map,
 		 int (*fn)(const void *key, const void *value, void *arg), void *arg);
+/*
+ * The same, one by one, for maps that nobody deletes from meanwhile: in a batch the kernel may
+ * go over thousands of empty buckets and keeps programs of perf events and classic
+ * tracepoints from being run (bpf/turns.bpf.h).
+ */
+int collect_each_gently(const struct collect_map *map,
+			int (*fn)(const void *key, const void *value, void *arg), void *arg);
 
 /* Outstanding blocks of a site; in SAMPLE_UNITs when sampling. */
 int64_t collect_count(const struct site *s);
