@@ -19,8 +19,7 @@
 #include "cache_fault.bpf.h"
 #include "cache_read.bpf.h"
 
-SEC("tp_btf/mm_filemap_add_to_page_cache")
-int BPF_PROG(cache_add, struct folio___pc *folio)
+static __always_inline int on_add(struct folio___pc *folio)
 {
 	struct address_space___pc *mapping = folio->mapping;
 	struct folio_range r = {.map = (__u64)mapping, .lo = folio->index};
@@ -43,11 +42,12 @@ int BPF_PROG(cache_add, struct folio___pc *folio)
 	return 0;
 }
 
+CACHE_PROGRAMS(add, CACHE_ADD, mm_filemap_add_to_page_cache, on_add((void *)ctx[0]))
+
 /* ---- reads ---- */
 
-SEC("tp_btf/mm_filemap_get_pages")
-int BPF_PROG(cache_get_pages, struct address_space___pc *mapping, unsigned long index,
-	     unsigned long last)
+static __always_inline int on_get_pages(struct address_space___pc *mapping, unsigned long index,
+					unsigned long last)
 {
 	struct cache_thread *t = cache_thread();
 	struct call_now c;
@@ -62,17 +62,11 @@ int BPF_PROG(cache_get_pages, struct address_space___pc *mapping, unsigned long 
 	return 0;
 }
 
+CACHE_PROGRAMS(get_pages, CACHE_GET_PAGES, mm_filemap_get_pages,
+	       on_get_pages((void *)ctx[0], ctx[1], ctx[2]))
+
 /* ---- page faults ---- */
 
-SEC("tp_btf/mm_filemap_map_pages")
-int BPF_PROG(cache_map_pages, struct address_space___pc *mapping, unsigned long start,
-	     unsigned long end)
-{
-	return fault_map(mapping, start, end);
-}
-
-SEC("tp_btf/mm_filemap_fault")
-int BPF_PROG(cache_fault, struct address_space___pc *mapping, unsigned long index)
-{
-	return fault_at(mapping, index);
-}
+CACHE_PROGRAMS(map_pages, CACHE_MAP_PAGES, mm_filemap_map_pages,
+	       fault_map((void *)ctx[0], ctx[1], ctx[2]))
+CACHE_PROGRAMS(fault, CACHE_FAULT, mm_filemap_fault, fault_at((void *)ctx[0], ctx[1]))

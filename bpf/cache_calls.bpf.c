@@ -23,8 +23,7 @@
 #define TMPFS_MAGIC 0x01021994
 #define EIOCBQUEUED 529
 
-SEC("tp_btf/mm_filemap_add_to_page_cache")
-int BPF_PROG(cache_add, struct folio___pc *folio)
+static __always_inline int on_add(struct folio___pc *folio)
 {
 	struct address_space___pc *mapping = folio_mapping(folio);
 	struct folio_range r = {.map = (__u64)mapping, .lo = folio_index(folio)};
@@ -47,14 +46,17 @@ int BPF_PROG(cache_add, struct folio___pc *folio)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(cache_exit)
+CACHE_PROGRAMS(add, CACHE_ADD, mm_filemap_add_to_page_cache, on_add((void *)ctx[0]))
+
+static __always_inline int on_exit(void)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 
 	bpf_map_delete_elem(&cache_threads, &id);
 	return 0;
 }
+
+CACHE_PROGRAMS(exit, CACHE_EXIT, sched_process_exit, on_exit())
 
 /* ---- functions ---- */
 
@@ -265,8 +267,7 @@ static __always_inline int in_page_cache(struct inode___pc *host)
 	return (type == S_IFREG || type == S_IFBLK) && KREAD2(host, i_sb, s_magic) != TMPFS_MAGIC;
 }
 
-SEC("?tp_btf/sys_enter")
-int BPF_PROG(cache_syscall, struct pt_regs *regs, long nr)
+static __always_inline int on_syscall(struct pt_regs *regs, long nr)
 {
 	struct io_call io = io_call_of(nr);
 	struct address_space___pc *mapping;
@@ -295,6 +296,8 @@ int BPF_PROG(cache_syscall, struct pt_regs *regs, long nr)
 	return 0;
 }
 
+CACHE_PROGRAMS(syscall, CACHE_SYSCALL, sys_enter, on_syscall((void *)ctx[0], ctx[1]))
+
 /* O_DIRECT that added no page; where iomap has tracepoints they tell. */
 static __always_inline void syscall_direct(struct cache_thread *t, struct inode___pc *host,
 					   __s64 bytes)
@@ -312,8 +315,7 @@ static __always_inline void syscall_direct(struct cache_thread *t, struct inode_
 	}
 }
 
-SEC("?tp_btf/sys_exit")
-int BPF_PROG(cache_syscall_exit, struct pt_regs *regs, long ret)
+static __always_inline int on_syscall_exit(struct pt_regs *regs, long ret)
 {
 	struct address_space___pc *mapping;
 	struct cache_thread *t;
@@ -337,3 +339,5 @@ int BPF_PROG(cache_syscall_exit, struct pt_regs *regs, long ret)
 		io_read_end(t, ret);
 	return 0;
 }
+
+CACHE_PROGRAMS(syscall_exit, CACHE_SYSCALL_EXIT, sys_exit, on_syscall_exit((void *)ctx[0], ctx[1]))

@@ -14,6 +14,7 @@
 
 #include "cache_count.bpf.h"
 #include "cache_thread.bpf.h"
+#include "cache_turns.bpf.h"
 
 #define IOCB_NOWAIT 0x8 /* RWF_NOWAIT */
 
@@ -143,24 +144,26 @@ int BPF_PROG(cache_direct_end, struct kiocb___pc *iocb, int error, ssize_t ret)
 	return direct_ended(iocb, ret > 0 ? ret : 0);
 }
 
-SEC("?tp_btf/iomap_dio_rw_queued")
-int BPF_PROG(cache_direct_queued)
+static __always_inline int on_direct_queued(void)
 {
 	struct cache_thread *t = cache_thread_find();
 
 	return t ? direct_queued(t, t->direct_bytes) : 0;
 }
 
-SEC("?tp_btf/iomap_dio_rw_begin")
-int BPF_PROG(cache_direct_begin, struct kiocb___pc *iocb, struct iov_iter___pc *iter)
+CACHE_PROGRAMS(direct_queued, CACHE_DIRECT_QUEUED, iomap_dio_rw_queued, on_direct_queued())
+
+static __always_inline int on_direct_begin(struct kiocb___pc *iocb, struct iov_iter___pc *iter)
 {
 	/* Not ki_flags: IOCB_WRITE is not set by write(2). */
 	return direct_began(iocb, iter, KREAD(iter, data_source));
 }
 
+CACHE_PROGRAMS(direct_begin, CACHE_DIRECT_BEGIN, iomap_dio_rw_begin,
+	       on_direct_begin((void *)ctx[0], (void *)ctx[1]))
+
 /* The pages over the range can't be dropped: the write goes through the cache after all. */
-SEC("?tp_btf/iomap_dio_invalidate_fail")
-int BPF_PROG(cache_direct_refused)
+static __always_inline int on_direct_refused(void)
 {
 	struct cache_thread *t = cache_thread_find();
 
@@ -168,5 +171,7 @@ int BPF_PROG(cache_direct_refused)
 		bpf_map_delete_elem(&directs, &t->direct);
 	return 0;
 }
+
+CACHE_PROGRAMS(direct_refused, CACHE_DIRECT_REFUSED, iomap_dio_invalidate_fail, on_direct_refused())
 
 #endif

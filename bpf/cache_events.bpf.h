@@ -5,6 +5,7 @@
 
 #include "cache_fault.bpf.h"
 #include "cache_thread.bpf.h"
+#include "cache_turns.bpf.h"
 
 #define S_IFMT	0170000
 #define S_IFREG 0100000
@@ -29,21 +30,13 @@ static __always_inline int page_dirtied(struct folio___pc *folio,
 	return 0;
 }
 
-SEC("?tp_btf/writeback_dirty_folio")
-int BPF_PROG(cache_dirty, struct folio___pc *folio, struct address_space___pc *mapping)
-{
-	return page_dirtied(folio, mapping);
-}
-
+CACHE_PROGRAMS(dirty, CACHE_DIRTY, writeback_dirty_folio,
+	       page_dirtied((void *)ctx[0], (void *)ctx[1]))
 /* Before v5.18. */
-SEC("?tp_btf/writeback_dirty_page")
-int BPF_PROG(cache_dirty_page, struct folio___pc *page, struct address_space___pc *mapping)
-{
-	return page_dirtied(page, mapping);
-}
+CACHE_PROGRAMS(dirty_page, CACHE_DIRTY, writeback_dirty_page,
+	       page_dirtied((void *)ctx[0], (void *)ctx[1]))
 
-SEC("tp_btf/mm_filemap_delete_from_page_cache")
-int BPF_PROG(cache_delete, struct folio___pc *folio)
+static __always_inline int on_delete(struct folio___pc *folio)
 {
 	struct address_space___pc *mapping = folio_mapping(folio);
 	struct pending_walk p = {.op = PENDING_REMOVE};
@@ -66,24 +59,25 @@ int BPF_PROG(cache_delete, struct folio___pc *folio)
 	return 0;
 }
 
+CACHE_PROGRAMS(delete, CACHE_DELETE, mm_filemap_delete_from_page_cache, on_delete((void *)ctx[0]))
+
 /* ---- processes ---- */
 
 #define CLONE_THREAD 0x00010000
 
-SEC("?tp/task/task_newtask")
-int cache_newtask(struct trace_event_raw_task_newtask *ctx)
+static __always_inline int on_newtask(struct task_struct___pc *task, __u64 clone_flags)
 {
 	__u32 parent = bpf_get_current_pid_tgid() >> 32;
-	__u32 child = BPF_CORE_READ(ctx, pid);
+	__u32 child = KREAD(task, pid);
 
-	if (!(BPF_CORE_READ(ctx, clone_flags) & CLONE_THREAD) &&
-	    bpf_map_lookup_elem(&procs, &parent))
+	if (!(clone_flags & CLONE_THREAD) && bpf_map_lookup_elem(&procs, &parent))
 		proc_add(child, proc_new_key(child));
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(cache_exec)
+CACHE_PROGRAMS(newtask, CACHE_NEWTASK, task_newtask, on_newtask((void *)ctx[0], ctx[1]))
+
+static __always_inline int on_exec(void)
 {
 	struct cache_key key = {.id = task_ids() >> 32};
 
@@ -91,5 +85,7 @@ int BPF_PROG(cache_exec)
 		name_task(key.id);
 	return 0;
 }
+
+CACHE_PROGRAMS(exec, CACHE_EXEC, sched_process_exec, on_exec())
 
 #endif

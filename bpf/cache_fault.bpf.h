@@ -4,36 +4,26 @@
 #define CACHE_FAULT_BPF_H
 
 #include "cache_thread.bpf.h"
+#include "cache_turns.bpf.h"
 
-static __always_inline void fault_begin(void)
+static __always_inline int fault_begin(void)
 {
 	struct cache_thread *t = cache_thread_find();
 
 	if (t)
 		t->f_counted = 0;
-}
-
-SEC("?tp_btf/page_fault_user")
-int BPF_PROG(cache_fault_user)
-{
-	fault_begin();
 	return 0;
 }
 
-SEC("?tp_btf/page_fault_kernel")
-int BPF_PROG(cache_fault_kernel)
-{
-	fault_begin();
-	return 0;
-}
+CACHE_PROGRAMS(fault_user, CACHE_FAULT_BEGIN, page_fault_user, fault_begin())
+CACHE_PROGRAMS(fault_kernel, CACHE_FAULT_BEGIN, page_fault_kernel, fault_begin())
 
 /* The same on machines without these tracepoints (arm64): software event page-faults. */
 SEC("?perf_event")
 int cache_fault_start(void *ctx)
 {
 	(void)ctx;
-	fault_begin();
-	return 0;
+	return fault_begin();
 }
 
 /* Pages start to end, the last one, were looked at to be mapped at once. */

@@ -114,6 +114,7 @@ struct thread_info___pc {
 struct task_struct___pc {
 	struct thread_info___pc thread_info;
 	unsigned int flags;
+	int pid;
 	struct files_struct___pc *files;
 	struct task_io_accounting___pc ioac;
 };

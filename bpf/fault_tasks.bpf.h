@@ -7,6 +7,8 @@
 #include "procs.bpf.h"
 #include "turns.bpf.h"
 
+enum task_event { TURN_NEWTASK, TURN_EXEC, TURN_EXIT };
+
 #define TASK_PROGRAMS(name, event)                                     \
 	SEC("?raw_tp/" #event)                                         \
 	int fault_##name(struct bpf_raw_tracepoint_args *ctx)          \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * turns.bpf.h - events of tasks that must not be missed: each has two programs, of which the
- * second does what the first was kept from. This header carries a map.
+ * turns.bpf.h - events that must not be missed: each has two programs, of which the second
+ * does what the first was kept from. This header carries a map.
  *
  * Programs of classic tracepoints are skipped while anyone who was preempted on the CPU is in
  * the middle of a bpf() call on a map, whoever's (bpf_disable_instrumentation() leaves
@@ -18,8 +18,6 @@
 
 enum turn { FIRST, SECOND };
 
-enum turn_event { TURN_NEWTASK, TURN_EXEC, TURN_EXIT };
-
 #define TURN_MARKS 4096 /* a power of two */
 
 /* What the first program saw and the second has not met yet, by a hash of it. */
@@ -31,10 +29,10 @@ struct {
 } turn_marks SEC(".maps");
 
 /*
- * Whether this turn of an event of a task has anything to do. Should two tasks meet at one
- * mark between their programs, both may be seen twice.
+ * Whether this turn of an event of a task has anything to do; event: any number for it. Should
+ * two tasks meet at one mark between their programs, both may be seen twice.
  */
-static __always_inline int turn_taken(__u32 tid, enum turn_event event, enum turn turn)
+static __always_inline int turn_taken(__u32 tid, __u32 event, enum turn turn)
 {
 	__u64 mark = hash_mix(tid, event + 1);
 	__u32 place = mark & (TURN_MARKS - 1);

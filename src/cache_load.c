@@ -44,11 +44,13 @@ static void configure(const struct cache *c, struct cfg *cfg, struct cache_cfg *
 	own->system = cmd_wants_machine(&c->o->common);
 	own->page_shift = (uint32_t)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 	own->direct_events = c->direct_events;
+	own->turns = feature_has(FEATURE_EVENTS_SKIPPED);
 }
 
 /* The shared header brings tables for stacks, which are not taken here. */
 static int leave_out_maps(struct bpf_object *obj)
 {
+	bool turns = feature_has(FEATURE_EVENTS_SKIPPED);
 	static const char *const used[] = {
 		"stats",	 "events",	"procs",      "cgroups",      "cache_stats",
 		"pending",	 "cache_total", "cache_rows", "path_scratch", "row_scratch",
@@ -61,6 +63,7 @@ static int leave_out_maps(struct bpf_object *obj)
 
 		for (size_t i = 0; i < ARRAY_SIZE(used) && !wanted; i++)
 			wanted = strcmp(bpf_map__name(m), used[i]) == 0;
+		wanted |= turns && strcmp(bpf_map__name(m), "turn_marks") == 0;
 		if (!wanted && bpf_map__set_autocreate(m, false))
 			return -EINVAL;
 	}
@@ -83,6 +86,16 @@ static void use_program(const struct cache *c, const char *name, bool use)
 		bpf_program__set_autoload(p, use);
 }
 
+/* Its second program, too, where the kernel may skip one. */
+static void use_turns(const struct cache *c, const char *name, bool use)
+{
+	char second[64];
+
+	snprintf(second, sizeof(second), "%s_second", name);
+	use_program(c, name, use);
+	use_program(c, second, use && feature_has(FEATURE_EVENTS_SKIPPED));
+}
+
 /* What every method takes from the kernel's events, as far as it has them. */
 static void use_events(const struct cache *c)
 {
@@ -90,18 +103,24 @@ static void use_events(const struct cache *c)
 	bool faults = c->method != CACHE_METHOD_SYSCALLS;
 	bool fault_events = feature_has(FEATURE_FAULT_EVENTS);
 
-	use_program(c, "cache_dirty", folios);
-	use_program(c, "cache_dirty_page", !folios);
-	use_program(c, "cache_direct_begin", c->direct_events);
-	use_program(c, "cache_direct_queued", c->direct_events);
+	static const char *const always[] = {"cache_add",	"cache_delete", "cache_exec",
+					     "cache_get_pages", "cache_fault",	"cache_map_pages",
+					     "cache_exit"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(always); i++)
+		use_turns(c, always[i], true);
+	use_turns(c, "cache_dirty", folios);
+	use_turns(c, "cache_dirty_page", !folios);
+	use_turns(c, "cache_direct_begin", c->direct_events);
+	use_turns(c, "cache_direct_queued", c->direct_events);
+	use_turns(c, "cache_direct_refused", c->direct_events);
 	use_program(c, "cache_direct_end", c->direct_events);
-	use_program(c, "cache_direct_refused", c->direct_events);
-	use_program(c, "cache_fault_user", faults && fault_events);
-	use_program(c, "cache_fault_kernel", faults && fault_events);
+	use_turns(c, "cache_fault_user", faults && fault_events);
+	use_turns(c, "cache_fault_kernel", faults && fault_events);
 	use_program(c, "cache_fault_start", faults && !fault_events);
-	use_program(c, "cache_newtask", c->o->common.follow);
-	use_program(c, "cache_syscall", c->method == CACHE_METHOD_SYSCALLS);
-	use_program(c, "cache_syscall_exit", c->method == CACHE_METHOD_SYSCALLS);
+	use_turns(c, "cache_newtask", c->o->common.follow);
+	use_turns(c, "cache_syscall", c->method == CACHE_METHOD_SYSCALLS);
+	use_turns(c, "cache_syscall_exit", c->method == CACHE_METHOD_SYSCALLS);
 }
 
 static bool has_function(const struct btf *btf, const char *name)
@@ -306,16 +325,9 @@ static int attach_rest(struct cache *c)
 
 int cache_attach(struct cache *c)
 {
-	struct bpf_program *newtask = find_program(c, "", "cache_newtask");
 	int err = 0;
 
-	if (c->o->common.follow)
-		err = attach_tracepoint(newtask, "task", "task_newtask",
-					c->bpf ? &c->bpf->links.cache_newtask
-					       : &c->calls->links.cache_newtask);
-	if (err)
-		log_error("cannot attach to the tracepoint of new tasks: %s", errno_name(err));
-	if (!err && bpf_program__autoload(find_program(c, "", "cache_fault_start")))
+	if (bpf_program__autoload(find_program(c, "", "cache_fault_start")))
 		err = attach_fault_starts(c);
 	if (!err && c->method == CACHE_METHOD_FUNCTIONS)
 		err = attach_kprobes(c);

@@ -241,18 +241,10 @@ static const struct stat_loss common_losses[] = {
 	  "restrict the targets"}},
 };
 
-static uint64_t programs_missed(const struct cache *c)
+/* Where an end is skipped, its request was counted when it was queued. */
+static bool may_miss(const struct bpf_program *p)
 {
-	struct bpf_program *p;
-	uint64_t sum = 0;
-
-	bpf_object__for_each_program(p, c->obj)
-	{
-		/* Where an end is skipped, its request was counted when it was queued. */
-		if (strcmp(bpf_program__name(p), "cache_direct_end") != 0)
-			sum += collect_program(p).misses;
-	}
-	return sum;
+	return strcmp(bpf_program__name(p), "cache_direct_end") == 0;
 }
 
 int cache_losses_read(struct cache *c, struct losses *ret)
@@ -264,7 +256,8 @@ int cache_losses_read(struct cache *c, struct losses *ret)
 	if (!n.err)
 		n.err = collect_stats(cache_map_fd(c, "stats"), stats, STAT_COUNT);
 	losses_add_stats(&n, cache_losses, ARRAY_SIZE(cache_losses), own);
-	losses_add(&n, (struct loss){"probes_missed", programs_missed(c),
+	losses_add(&n, (struct loss){"probes_missed",
+				     collect_misses(c->obj, may_miss, stats[STAT_EVENTS_SAVED]),
 				     "events that the kernel skipped (recursion_misses)",
 				     "another tracer on the same events"});
 	losses_add_stats(&n, common_losses, ARRAY_SIZE(common_losses), stats);

@@ -62,31 +62,6 @@ static bool may_miss(const struct bpf_program *p)
 	return false;
 }
 
-static bool is_second(const struct bpf_program *p)
-{
-	const char *end = strstr(bpf_program__name(p), "_second");
-
-	return end && strcmp(end, "_second") == 0;
-}
-
-/* saved: of these, by the second programs (bpf/turns.bpf.h), whose own misses are none then. */
-static uint64_t programs_missed(const struct faults *f, uint64_t saved)
-{
-	struct bpf_program *p;
-	uint64_t sum = 0;
-
-	bpf_object__for_each_program(p, f->obj)
-	{
-		uint64_t misses = collect_program(p).misses;
-
-		sum += may_miss(p) || is_second(p) ? 0 : misses;
-		if (misses)
-			log_verbose("program '%s' was skipped %llu times", bpf_program__name(p),
-				    (unsigned long long)misses);
-	}
-	return sum - MIN(sum, saved);
-}
-
 static int on_unsent(const struct fault_cell *c, void *arg)
 {
 	if (c->id && !(c->sent & FAULT_SENT_STACK))
@@ -126,7 +101,8 @@ int faults_losses_read(struct faults *f, struct losses *ret)
 	losses_add(&n, (struct loss){"stacks_unsent", stacks_unsent(f, stats[STAT_STACK_RETRY]),
 				     "faults or pages without a stack: the event ring was full",
 				     "give memtally more CPU"});
-	losses_add(&n, (struct loss){"probes_missed", programs_missed(f, stats[STAT_EVENTS_SAVED]),
+	losses_add(&n, (struct loss){"probes_missed",
+				     collect_misses(f->obj, may_miss, stats[STAT_EVENTS_SAVED]),
 				     "events that the kernel skipped (recursion_misses)",
 				     "another tracer on the same events"});
 	losses_add_tracer(&n, f->tracer);

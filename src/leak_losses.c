@@ -41,15 +41,6 @@ static const struct stat_loss bpf_losses[] = {
 	  "restrict the targets"}},
 };
 
-static uint64_t recursion_misses(const struct leak *l)
-{
-	struct bpf_program *p;
-	uint64_t sum = 0;
-
-	bpf_object__for_each_program(p, l->bpf->obj) sum += collect_program(p).misses;
-	return sum;
-}
-
 int leak_losses_read(struct leak *l, struct losses *ret)
 {
 	uint64_t stats[STAT_COUNT] = {0};
@@ -62,7 +53,7 @@ int leak_losses_read(struct leak *l, struct losses *ret)
 				     "allocations without a stack: the event ring was full",
 				     "give memtally more CPU"});
 	losses_add(&n,
-		   (struct loss){"probes_missed", recursion_misses(l),
+		   (struct loss){"probes_missed", collect_misses(l->bpf->obj, NULL, 0),
 				 "probe hits that the kernel skipped (recursion_misses)",
 				 "another tracer on the same functions, or a preemptible kernel"});
 	losses_add_tracer(&n, l->tracer);

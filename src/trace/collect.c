@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/log.h"
+
 #define BATCH	  4096u
 #define BATCH_MAX (1u << 20)
 
@@ -212,4 +214,30 @@ uint64_t collect_run_ns(const struct bpf_object *obj)
 
 	bpf_object__for_each_program(p, obj) sum += collect_program(p).run_ns;
 	return sum;
+}
+
+static bool is_second(const struct bpf_program *p)
+{
+	const char *end = strstr(bpf_program__name(p), "_second");
+
+	return end && strcmp(end, "_second") == 0;
+}
+
+uint64_t collect_misses(const struct bpf_object *obj, bool (*exempt)(const struct bpf_program *p),
+			uint64_t saved)
+{
+	struct bpf_program *p;
+	uint64_t sum = 0;
+
+	bpf_object__for_each_program(p, obj)
+	{
+		uint64_t misses = collect_program(p).misses;
+
+		if (misses)
+			log_verbose("program '%s' was skipped %llu times", bpf_program__name(p),
+				    (unsigned long long)misses);
+		if (!is_second(p) && !(exempt && exempt(p)))
+			sum += misses;
+	}
+	return sum - MIN(sum, saved);
 }

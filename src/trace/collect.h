@@ -74,5 +74,11 @@ struct program_counts {
 struct program_counts collect_program(const struct bpf_program *p);
 /* Of all programs. */
 uint64_t collect_run_ns(const struct bpf_object *obj);
+/*
+ * Misses of all programs but those of which exempt() is true (NULL: of none). saved: of
+ * these, by the second programs of events (bpf/turns.bpf.h), whose own misses are none then.
+ */
+uint64_t collect_misses(const struct bpf_object *obj, bool (*exempt)(const struct bpf_program *p),
+			uint64_t saved);
 
 #endif

@@ -59,16 +59,21 @@ static bool probe_exchange(void)
 	return fd >= 0;
 }
 
-static bool knows_struct(const char *name)
+static bool knows(const char *name, uint32_t kind)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	bool ok;
 
 	if (!btf || libbpf_get_error(btf))
 		return false;
-	ok = btf__find_by_name_kind(btf, name, BTF_KIND_STRUCT) > 0;
+	ok = btf__find_by_name_kind(btf, name, kind) > 0;
 	btf__free(btf);
 	return ok;
+}
+
+static bool knows_struct(const char *name)
+{
+	return knows(name, BTF_KIND_STRUCT);
 }
 
 /* What bpf/probe_name.bpf.h reads. */
@@ -173,6 +178,12 @@ static bool event_has_pointer(const char *event, uint16_t n)
 static bool probe_percpu_sites(void)
 {
 	return event_has_pointer("percpu_alloc_percpu", 7);
+}
+
+/* Tracepoints are guarded by SRCU-fast, which is preemptible, where there is such a guard. */
+static bool probe_events_skipped(void)
+{
+	return knows("class_srcu_fast_notrace_t", BTF_KIND_TYPEDEF);
 }
 
 /* The kernel has a function of its own to try it on (net/bpf/test_run.c). */
@@ -281,6 +292,10 @@ static const struct {
 	[FEATURE_PERCPU_SITES] = {"percpu-sites",
 				  "events of per-CPU memory say who called (v5.19, f67bed134a05)",
 				  probe_percpu_sites},
+	[FEATURE_EVENTS_SKIPPED] = {"events-skipped",
+				    "a tracepoint's program is skipped where it was preempted: "
+				    "cachestat has two for each (v7.0)",
+				    probe_events_skipped},
 	[FEATURE_VMALLOC_EVENTS] = {"vmalloc-events",
 				    "kmem follows vmalloc (6.12 has them, 6.1 not)",
 				    probe_vmalloc_events},
