@@ -7,11 +7,10 @@
 #ifndef FAULT_CAUSE_BPF_H
 #define FAULT_CAUSE_BPF_H
 
+#include "fault_abort.bpf.h"
 #include "fault_state.bpf.h"
 #include "fault_vma.bpf.h"
 
-#define FAULT_PRESENT 1 /* x86 error code: there was a page, its rights did not suffice */
-#define FAULT_WRITE   2
 #define HUGE_ORDER    9
 
 /* Which of the CPU's last mappings an address may be in: heap, stack and libraries differ. */
@@ -117,6 +116,8 @@ static __always_inline void fault_classify(struct fault *f, struct fault_scratch
 	}
 	if (!f->begun)
 		return; /* begun before we came: what happened in it is not known */
+	if (f->error & FAULT_AGED)
+		return; /* the kernel only marks the page */
 	switch (s->vma.mapping) {
 	case FAULT_MAP_FILE:
 		f->cause = cause_file(f, &s->vma);

@@ -6,9 +6,10 @@
  *	END	minor-faults, major-faults: the fault succeeded and was accounted to the task
  *
  * Where the architecture has them (x86), the exceptions tracepoints are START instead: they
- * cost a third and tell the error code. Interrupts are off in all of these programs. Raw
- * tracepoints lose nothing so; events of perf lose what comes while anyone who was preempted
- * on the CPU is in the middle of a bpf() call on a map: the kernel does not even count that
+ * cost a third and tell the error code. arm64 has one function through which all of them come,
+ * with the syndrome register. Interrupts are off in all of these programs. Raw tracepoints
+ * lose nothing so; events of perf lose what comes while anyone who was preempted on the CPU is
+ * in the middle of a bpf() call on a map: the kernel does not even count that
  * (bpf_overflow_handler()).
  *
  * A START without an END is a fault that failed, unless the task's counters say that it was
@@ -24,6 +25,7 @@
 #define WALK_WINDOW 1024 /* of user stack read at once, into the CPU's scratch */
 #define WALK_NOTES  32
 #include "common.bpf.h"
+#include "fault_abort.bpf.h"
 #include "fault_vma.bpf.h"
 #include "fault_state.bpf.h"
 #include "fault_regs.bpf.h"
@@ -143,6 +145,25 @@ int fault_exception_kernel(struct bpf_raw_tracepoint_args *ctx)
 	if ((__s64)ctx->args[0] < 0 || faults_disabled())
 		return 0;
 	return on_start(&(struct fault_begin){ctx->args[0], ctx->args[2], 1});
+}
+
+/* Of the kernel's own aborts, likewise. */
+static __always_inline int abort_wanted(__u64 far, __u64 esr)
+{
+	if (!abort_is_fault(esr))
+		return 0;
+	return abort_from_user(esr) || ((__s64)abort_address(far) >= 0 && !faults_disabled());
+}
+
+/* do_mem_abort(far, esr, regs), arch/arm64/mm/fault.c; not for kprobes, which it serves. */
+SEC("?fentry/do_mem_abort")
+int fault_abort(__u64 *ctx)
+{
+	__u64 far = ctx[0], esr = ctx[1];
+
+	if (!abort_wanted(far, esr))
+		return 0;
+	return on_start(&(struct fault_begin){abort_address(far), abort_error(esr), 1});
 }
 
 SEC("?tp/kmem/mm_page_alloc")
@@ -293,6 +314,16 @@ SEC("?raw_tp/page_fault_kernel")
 int fault_sample_kernel(struct bpf_raw_tracepoint_args *ctx)
 {
 	if ((__s64)ctx->args[0] >= 0 && !faults_disabled())
+		fault_sample_call();
+	return 0;
+}
+
+SEC("?fentry/do_mem_abort")
+int fault_sample_abort(__u64 *ctx)
+{
+	__u64 far = ctx[0], esr = ctx[1];
+
+	if (!abort_from_user(esr) && abort_wanted(far, esr))
 		fault_sample_call();
 	return 0;
 }

@@ -135,10 +135,10 @@ static int on_tick(void *arg, bool last)
 static int print_start(struct faults *f)
 {
 	static const char *const no_codes[] = {
-		"exceptions tracepoints (causes are approximate)",
+		"error codes of page faults (causes are approximate)",
 	};
 	static const char *const no_calls[] = {
-		"exceptions tracepoints (what system calls touch is in no sample)",
+		"error codes of page faults (what system calls touch is in no sample)",
 	};
 	struct view_start s = {
 		.method = f->o->sample > 1 ? "raw-tracepoint"
@@ -148,7 +148,7 @@ static int print_start(struct faults *f)
 		.cfg = f->o,
 		.skipped = f->o->sample > 1 ? no_calls : no_codes,
 		.n_skipped = f->o->detail == FAULTS_DETAIL_FULL && !f->o->bad &&
-			     !feature_has(FEATURE_EXCEPTIONS),
+			     !feature_has(FEATURE_EXCEPTIONS) && !feature_has(FEATURE_ABORTS),
 		.map_bytes = f->map_bytes,
 	};
 

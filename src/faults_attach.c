@@ -20,6 +20,7 @@ enum hook_kind {
 	HOOK_TRACEPOINT, /* classic: see category */
 	HOOK_RAW,	 /* raw tracepoint */
 	HOOK_TURNS,	 /* likewise, with a second program (bpf/turns.bpf.h) */
+	HOOK_FUNCTION,	 /* the one of the program's section */
 };
 
 struct hook {
@@ -30,23 +31,26 @@ struct hook {
 	bool wanted;
 };
 
-#define N_HOOKS	  13
+#define N_HOOKS	  15
 #define N_FOLLOWS 2 /* at the end: those that follow processes are attached before */
 
 static void hooks_fill(const struct faults *f, struct hook h[N_HOOKS])
 {
 	const struct faults_opts *o = f->o;
-	bool both = o->major == o->minor, codes = feature_has(FEATURE_EXCEPTIONS);
+	bool both = o->major == o->minor, exceptions = feature_has(FEATURE_EXCEPTIONS);
+	bool aborts = !exceptions && feature_has(FEATURE_ABORTS);
 	bool sampled = o->sample > 1, ends = !sampled && !f->bpf->rodata->fault_cfg.counters;
 	bool timed = o->detail != FAULTS_DETAIL_COUNT && !sampled;
 	bool full = o->detail == FAULTS_DETAIL_FULL && !o->bad && !sampled;
 	struct hook all[N_HOOKS] = {
 		{f->bpf->progs.fault_start, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS, NULL,
-		 "page-faults", timed && !codes},
+		 "page-faults", timed && !exceptions && !aborts},
 		{f->bpf->progs.fault_exception_user, HOOK_RAW, 0, NULL, "page_fault_user",
-		 timed && codes},
+		 timed && exceptions},
 		{f->bpf->progs.fault_exception_kernel, HOOK_RAW, 0, NULL, "page_fault_kernel",
-		 timed && codes},
+		 timed && exceptions},
+		{f->bpf->progs.fault_abort, HOOK_FUNCTION, 0, NULL, "do_mem_abort",
+		 timed && aborts},
 		{f->bpf->progs.fault_minor, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS_MIN, NULL,
 		 "minor-faults", ends && (both || o->minor)},
 		{f->bpf->progs.fault_major, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS_MAJ, NULL,
@@ -56,7 +60,9 @@ static void hooks_fill(const struct faults *f, struct hook h[N_HOOKS])
 		 o->rss && !sampled},
 		{f->bpf->progs.fault_sample_alloc, HOOK_RAW, 0, NULL, "mm_page_alloc", sampled},
 		{f->bpf->progs.fault_sample_kernel, HOOK_RAW, 0, NULL, "page_fault_kernel",
-		 sampled && codes},
+		 sampled && exceptions},
+		{f->bpf->progs.fault_sample_abort, HOOK_FUNCTION, 0, NULL, "do_mem_abort",
+		 sampled && aborts},
 		{f->bpf->progs.fault_signal, HOOK_RAW, 0, NULL, "signal_generate",
 		 timed && !o->rss},
 		{f->bpf->progs.fault_exit, HOOK_TURNS, 0, NULL, "sched_process_exit", true},
@@ -129,6 +135,14 @@ static int attach_raw(struct faults *f, struct bpf_program *prog, const char *na
 	return err ? err : keep_link(f, link);
 }
 
+static int attach_function(struct faults *f, struct bpf_program *prog)
+{
+	struct bpf_link *link = bpf_program__attach_trace(prog);
+	int err = libbpf_get_error(link);
+
+	return err ? err : keep_link(f, link);
+}
+
 static int attach_turns(struct faults *f, const struct hook *h)
 {
 	int err = attach_raw(f, h->prog, h->name);
@@ -149,6 +163,8 @@ static int attach_hook(struct faults *f, const struct hook *h)
 		return attach_raw(f, h->prog, h->name);
 	if (h->kind == HOOK_TURNS)
 		return attach_turns(f, h);
+	if (h->kind == HOOK_FUNCTION)
+		return attach_function(f, h->prog);
 	err = attach_tracepoint(h->prog, h->category, h->name, &link);
 	return err ? err : keep_link(f, link);
 }

@@ -186,14 +186,13 @@ static bool probe_events_skipped(void)
 	return knows("class_srcu_fast_notrace_t", BTF_KIND_TYPEDEF);
 }
 
-/* The kernel has a function of its own to try it on (net/bpf/test_run.c). */
-static bool probe_fentry(void)
+static bool probe_fentry_on(const char *function)
 {
 	static const struct bpf_insn nothing[] = {
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
 		{.code = BPF_JMP | BPF_EXIT},
 	};
-	int id = libbpf_find_vmlinux_btf_id("bpf_fentry_test1", BPF_TRACE_FENTRY);
+	int id = libbpf_find_vmlinux_btf_id(function, BPF_TRACE_FENTRY);
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FENTRY,
 		    .attach_btf_id = (uint32_t)id);
 	_cleanup_close_ int prog = -1, link = -1;
@@ -204,6 +203,17 @@ static bool probe_fentry(void)
 	if (prog >= 0)
 		link = bpf_raw_tracepoint_open(NULL, prog);
 	return link >= 0;
+}
+
+/* The kernel has a function of its own to try it on (net/bpf/test_run.c). */
+static bool probe_fentry(void)
+{
+	return probe_fentry_on("bpf_fentry_test1");
+}
+
+static bool probe_aborts(void)
+{
+	return probe_fentry_on("do_mem_abort");
 }
 
 /* Kernels with kprobes register perf events of this type. */
@@ -324,6 +334,8 @@ static const struct {
 	[FEATURE_EXCEPTIONS] = {"exceptions",
 				"error codes of page faults: exact causes, at less cost",
 				probe_exceptions},
+	[FEATURE_ABORTS] = {"mem-abort", "the same on arm64, by fentry (v6.4, 2aa6ac03516d)",
+			    probe_aborts},
 };
 
 /* MEMTALLY_WITHOUT="NAME,NAME": as if the kernel had not these, to test what then happens. */

@@ -14,6 +14,7 @@ WITHOUT = [
     ("task-storage", "leak", "state", "in a hash table"),
     ("find-vma", "leak", "new code", "at once, from the kernel's tree"),
     ("tracepoints", "leak", "new code", "at the next look"),
+    ("exceptions,mem-abort", "faults", "causes", "approximate"),
     ("task-iterators", "faults", "bare count", "software events"),
     ("vmalloc-events", "kmem", "vmalloc", None),
     ("filemap-events,fentry,kprobe", "cachestat", "page cache", "system calls"),
