@@ -25,12 +25,12 @@ releases=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 . "$here/apt.lib.sh"
 
 # Like root.sh's, and what is linked against.
-seeds="base-files bash coreutils util-linux mount procps kmod iproute2 busybox-static
+seeds="base-files bash dash coreutils util-linux mount procps kmod iproute2 busybox-static
 	debianutils diffutils findutils grep sed gawk tar gzip xz-utils file libc-bin
-	python3 python3-pytest elfutils bpftool binutils
+	python3 python3-pytest elfutils bpftool binutils gcc
 	libbpf-dev libelf-dev libdw-dev zlib1g-dev libpopt-dev libjansson-dev libiberty-dev
 	libcmocka-dev libncurses-dev linux-libc-dev libc6-dev libstdc++-12-dev
-	libasan8 libubsan1 libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0
+	libasan8 libubsan1 libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 libc++1 libc++abi1
 	fio e2fsprogs xfsprogs redis-server tmux"
 
 fetch()
@@ -54,6 +54,7 @@ configure()
 	local root=$1
 
 	ln -sf gawk "$root/usr/bin/awk"
+	ln -sf dash "$root/usr/bin/sh"
 	printf 'root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/:/bin/false\n' \
 		>"$root/etc/passwd"
 	printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"

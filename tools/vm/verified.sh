@@ -6,7 +6,8 @@
 #
 #   cachestat cache_map_pages 5821
 #
-# A way that this kernel lacks prints nothing.
+# A way that this kernel lacks prints nothing. MEMTALLY and GUEST: the binary (./memtally) and
+# where verified.so lies (build/guest).
 cd "$(dirname "$0")/../.." || exit 1
 notes=$(mktemp)
 
@@ -17,7 +18,8 @@ load()
 	shift
 
 	: >"$notes"
-	LD_PRELOAD=$PWD/build/guest/verified.so VERIFIED=$notes timeout 300 ./memtally "$@" \
+	LD_PRELOAD=$PWD/${GUEST:-build/guest}/verified.so VERIFIED=$notes timeout 300 \
+		"${MEMTALLY:-./memtally}" "$@" \
 		</dev/null >/dev/null 2>&1
 	# What is loaded more than once: the largest. Features are tried with small programs.
 	sort -k1,1 -k2,2nr "$notes" | awk -v name="$name" '!seen[$1]++ && $2 > 20 { print name, $0 }'
