@@ -4,6 +4,7 @@ memtally kmem against kernel objects of known number: exact with --full, gone af
 near with the sample, named by the function that made them. The rest of the machine goes on
 meanwhile: -p where it would disturb.
 """
+import functools
 import json
 import os
 import pathlib
@@ -26,16 +27,20 @@ def has_slab_cache(name):
         return any(line.split()[0] == name for line in f)
 
 
-def kernel_has(function):
+@functools.cache
+def kernel_functions():
     with open("/proc/kallsyms", encoding="ascii") as symbols:
-        return any(line.split()[2] == function for line in symbols)
+        return {line.split()[2] for line in symbols}
+
+
+def kernel_function(*names):
+    """The first of these that the kernel has: compilers make some a part of their caller."""
+    return next((n for n in names if n in kernel_functions()), names[-1])
 
 
 N = 9000
-# Here and there the compiler makes one function of it and its caller.
-TIMERFD = "__do_sys_timerfd_create"
-if not kernel_has(TIMERFD):
-    TIMERFD = {"aarch64": "__arm64_sys_timerfd_create", "x86_64": "__x64_sys_timerfd_create"}[os.uname().machine]
+TIMERFD = kernel_function("__do_sys_timerfd_create", "__arm64_sys_timerfd_create")
+INOTIFY = kernel_function("inotify_update_watch", "__arm64_sys_inotify_add_watch")
 # Accounted kmalloc has caches of its own, on newer kernels.
 KMALLOC_CG = "kmalloc-cg" if has_slab_cache("kmalloc-cg-64") else "kmalloc"
 # The leaf function, and how many objects it makes per piece, by kind.
@@ -45,12 +50,12 @@ KINDS = {
     "timerfd": [(TIMERFD, "kmalloc-256")],
     "tcp": [("sk_prot_alloc", None), ("sock_alloc_inode", "sock_inode_cache")],
     "unix": [("sk_prot_alloc", None), ("sock_alloc_inode", "sock_inode_cache")],
-    "inotify": [("inotify_update_watch", None)],
+    "inotify": [(INOTIFY, None)],
 }
 
 
 # Who allocates the pages of a pipe; newer kernels write to those with a name elsewhere.
-PIPE_WRITE = "anon_pipe_write" if kernel_has("anon_pipe_write") else "pipe_write"
+PIPE_WRITE = kernel_function("anon_pipe_write", "pipe_write")
 
 
 class Kmem:
