@@ -101,7 +101,7 @@ build()
 	cp "$tmp/sysroot/bin/busybox" "$tmp/busybox"
 	rm -rf "$tmp/sysroot"/usr/share/{doc,man,locale,info}
 	mke2fs -q -t ext4 -b 4096 -O ^has_journal -d "$tmp/sysroot" "$tmp/root.img" \
-		"$(($(du -sm "$tmp/sysroot" | cut -f1) * 5 / 4 + 2048))M" >/dev/null
+		"$(($(du -sm "$tmp/sysroot" | cut -f1) * 5 / 4 + 16384))M" >/dev/null
 }
 
 mkdir -p "$dir"
