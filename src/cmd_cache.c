@@ -163,7 +163,11 @@ static int run_traced(struct cache *c)
 	c->end_ns = clock_mono_ns();
 	cache_detach(c);
 	err = close_live(c, err);
-	return err ? err : print_end(c);
+	if (!err)
+		err = print_end(c);
+	if (err)
+		cmd_say_stopped(&c->o->common, c->tracer, err);
+	return err;
 }
 
 static int run(const struct cache_opts *o, const struct opts_spec *spec)

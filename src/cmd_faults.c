@@ -256,7 +256,7 @@ static void close_rooms(struct faults *f)
 
 static int run_traced(struct faults *f)
 {
-	int err = tracer_scan(f->tracer);
+	int err = cmd_scan(&f->o->common, f->tracer);
 
 	if (!err)
 		err = faults_load(f);
@@ -280,7 +280,7 @@ static int run_traced(struct faults *f)
 	if (!err)
 		err = print_end(f);
 	if (err)
-		log_error("cannot go on: %s", errno_name(err));
+		cmd_say_stopped(&f->o->common, f->tracer, err);
 	return err;
 }
 

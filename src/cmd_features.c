@@ -14,6 +14,7 @@
 #include <jansson.h>
 
 #include "cmd.h"
+#include "lib/log.h"
 #include "methods.h"
 #include "trace/features.h"
 
@@ -69,8 +70,8 @@ static int print_json(void)
 					  json_boolean(feature_has((enum feature)i)));
 	if (!err)
 		err = json_object_set_new(all, "methods", methods_json());
-	if (!err)
-		err = json_dumpf(all, stdout, JSON_PRESERVE_ORDER);
+	if (!err && json_dumpf(all, stdout, JSON_PRESERVE_ORDER))
+		err = -EIO;
 	json_decref(all);
 	if (!err)
 		putchar('\n');
@@ -89,18 +90,28 @@ static void print_methods(void)
 	}
 }
 
+/* The exit status; says why it is not written. */
+static int written(int err)
+{
+	if (!err && fflush(stdout))
+		err = -errno;
+	if (err)
+		log_error("cannot write: %s", errno_name(err));
+	return err ? STATUS_FAILURE : STATUS_FINE;
+}
+
 static int run(const void *cfg)
 {
 	const struct features_opts *o = cfg;
 
 	if (o->json)
-		return print_json() || fflush(stdout) ? STATUS_FAILURE : STATUS_FINE;
+		return written(print_json());
 	for (int i = 0; i < FEATURE_COUNT; i++)
 		printf("%-18s %-4s %s\n", feature_name((enum feature)i),
 		       feature_has((enum feature)i) ? "yes" : "no", feature_about((enum feature)i));
 	putchar('\n');
 	print_methods();
-	return fflush(stdout) ? STATUS_FAILURE : STATUS_FINE;
+	return written(0);
 }
 
 const struct command cmd_features = {

@@ -236,12 +236,22 @@ static int find_suspects(struct kmem *k)
 	return -ENOENT;
 }
 
+/* The last record, or what stopped the run. */
+static int finish(struct kmem *k, int err)
+{
+	if (!err)
+		err = print_end(k);
+	if (err)
+		cmd_say_stopped(&k->o->common, k->tracer, err);
+	return err;
+}
+
 static int run_traced(struct kmem *k)
 {
 	int err = k->o->suspect ? find_suspects(k) : 0;
 
 	if (!err)
-		err = tracer_scan(k->tracer);
+		err = cmd_scan(&k->o->common, k->tracer);
 	if (!err)
 		err = kmem_load(k);
 	if (!err)
@@ -263,7 +273,7 @@ static int run_traced(struct kmem *k)
 		err = tracer_run(k->tracer);
 	k->end_ns = clock_mono_ns();
 	kmem_detach(k);
-	return err ? err : print_end(k);
+	return finish(k, err);
 }
 
 static int print_account(struct kmem *k)
@@ -276,7 +286,7 @@ static int print_account(struct kmem *k)
 		err = kmem_account_tick(k);
 	k->ticks++;
 	k->end_ns = clock_mono_ns();
-	return err ? err : print_end(k);
+	return finish(k, err);
 }
 
 /* The account of this moment needs no probes; one over time names who took the rest. */
@@ -302,7 +312,7 @@ static int run_untraced(struct kmem *k)
 		err = tracer_run(k->tracer);
 	k->end_ns = clock_mono_ns();
 	kmem_watch_end(k);
-	return err ? err : print_end(k);
+	return finish(k, err);
 }
 
 static int run(const void *cfg)

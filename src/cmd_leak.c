@@ -222,25 +222,19 @@ static int nothing_found(struct leak *l)
 
 static void say_stopped(const struct leak *l, int err)
 {
-	char *const *program = l->o->common.program;
-
 	if (l->reporting)
 		log_error("cannot write the report: %s", errno_name(err));
-	else if (program)
-		log_error("cannot run '%s': %s", program[0], errno_name(err));
 	else
-		log_error("cannot go on: %s", errno_name(err));
+		cmd_say_stopped(&l->o->common, l->tracer, err);
 }
 
 /* Everything before the first probe; each failure is said by who found it. */
 static int prepare(struct leak *l)
 {
-	int err = tracer_scan(l->tracer);
+	int err = cmd_scan(&l->o->common, l->tracer);
 
-	if (err) {
-		say_stopped(l, err);
+	if (err)
 		return err;
-	}
 	if (!probes_found(l->probes) && !leak_wants_every(l->o))
 		return nothing_found(l);
 	if (!leak_wants_every(l->o))

@@ -76,6 +76,23 @@ int cmd_enable_stats(const struct common_opts *c)
 	return fd < 0 ? -1 : fd;
 }
 
+void cmd_say_stopped(const struct common_opts *c, const struct tracer *t, int err)
+{
+	if (c->program && !tracer_program_began(t))
+		log_error("cannot run '%s': %s", c->program[0], errno_name(err));
+	else
+		log_error("cannot go on: %s", errno_name(err));
+}
+
+int cmd_scan(const struct common_opts *c, struct tracer *t)
+{
+	int err = tracer_scan(t);
+
+	if (err)
+		cmd_say_stopped(c, t, err);
+	return err;
+}
+
 /* ---- the first and the last record ---- */
 
 static struct view_target *list_targets(struct processes *all)

@@ -39,6 +39,14 @@ int cmd_print_start(struct view *v, struct tracer *t, const struct view_start *s
 /* The last: ends the program if there is one. As view_end(). */
 int cmd_print_end(struct view *v, struct tracer *t, uint64_t ticks, const struct view_cost *cost);
 
+/*
+ * Says what stopped the run: the program that could not be started, else err alone (-errno), as
+ * when the output cannot be written.
+ */
+void cmd_say_stopped(const struct common_opts *c, const struct tracer *t, int err);
+/* tracer_scan(), and says why it fails. */
+int cmd_scan(const struct common_opts *c, struct tracer *t);
+
 /* The counters of one report. Once memory is out, err says so and nothing more is added. */
 struct losses {
 	struct loss *v;

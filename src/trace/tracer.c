@@ -267,6 +267,11 @@ int tracer_set_interval(struct tracer *t, uint64_t ns)
 	return loop_set_timer(t->loop, &(struct loop_timer){ns, ns}, end_on_interval, t);
 }
 
+bool tracer_program_began(const struct tracer *t)
+{
+	return t->spawn_began;
+}
+
 int tracer_run(struct tracer *t)
 {
 	int err = add_sources(t);
@@ -275,6 +280,7 @@ int tracer_run(struct tracer *t)
 		err = watch_drain(t);
 	if (!err && t->spawn.pid > 0)
 		err = spawn_release(&t->spawn);
+	t->spawn_began = !err;
 	if (!err)
 		err = end_try(t); /* the targets may have ended while we attached */
 	return err ? err : loop_run(t->loop);

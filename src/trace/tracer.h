@@ -96,6 +96,8 @@ struct bpf_object;
 int tracer_bind(struct tracer *t, const struct tracer_maps *maps, struct bpf_object *obj);
 /* 0 at a regular end; -errno. The exec of a program that can't be started: its -errno. */
 int tracer_run(struct tracer *t);
+/* Has the exec of the program succeeded? Until then an error is about the program. */
+bool tracer_program_began(const struct tracer *t);
 /* Reads what the rings hold; a tick should begin with it. */
 int tracer_drain(struct tracer *t);
 /* Finishes stacks only; may be called from ops->event. */

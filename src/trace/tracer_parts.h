@@ -31,7 +31,7 @@ struct tracer {
 	struct ringbuf ring, raws; /* raws: not open where not in use */
 	struct tracer_maps maps;
 	struct spawn spawn;
-	bool spawn_ended;
+	bool spawn_began, spawn_ended;
 	int spawn_status;
 	struct exit_watch **exits;
 	size_t n_exits, cap_exits;

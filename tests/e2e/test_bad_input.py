@@ -323,6 +323,16 @@ def test_program_that_is_no_program(tmp_path):
     refused(run, FAILURE, r"ENOEXEC|exec format|bad")
 
 
+@pytest.mark.parametrize("args", [["leak"], ["faults"], ["faults", "--bad"], ["cachestat", "1", "1"]],
+                         ids="-".join)
+def test_every_command_says_what_it_cannot_run(args):
+    run = memtally(*args, "--", "/nonexistent/program", command=None)
+    assert run.returncode == FAILURE
+    text = run.stderr.decode()
+    assert_message_shape(text)
+    assert text.endswith(f"{args[0]}: cannot run '/nonexistent/program': ENOENT\n"), text
+
+
 @pytest.mark.parametrize("path", ["/nonexistent", "/etc/passwd", "/tmp", ""])
 def test_bad_cgroup(path):
     run = memtally("--cgroup", path)
@@ -340,6 +350,20 @@ def test_stdout_full(victim):
     assert re.search(r"ENOSPC|no space", p.stderr.read().decode(), re.I)
     v.run()
     assert v.finish() == 0
+
+
+@pytest.mark.parametrize("args", [
+    ["faults", "--all", "--duration", "0.1"], ["kmem", "--duration", "0.1"], ["kmem", "--account"],
+    ["kmem", "--watch", "--duration", "0.1"], ["cachestat", "0.1", "1"], ["resident", "--top", "1"],
+    ["features"], ["features", "--json"]], ids="-".join)
+def test_every_command_says_that_it_cannot_write(args):
+    with open("/dev/full", "wb") as full:
+        run = subprocess.run([MEMTALLY, *args], stdout=full, stderr=subprocess.PIPE, timeout=DEADLINE,
+                             stdin=subprocess.DEVNULL, check=False)
+    text = run.stderr.decode()
+    assert run.returncode == FAILURE, text
+    assert_message_shape(text)
+    assert re.search(r": ENOSPC\n$", text), text
 
 
 def test_reader_goes_away(victim, tally):
