@@ -231,6 +231,11 @@ static void note_copy(const uint8_t *code, size_t len, struct insn *ret)
 	ret->copy_from = (int8_t)(e.op1 == 0x89 ? reg : rm);
 }
 
+bool insn_tells_registers(void)
+{
+	return true;
+}
+
 int insn_decode(const uint8_t *code, size_t len, uint64_t vaddr, struct insn *ret)
 {
 	struct insn insn = {.sp_known = true, .reg = -1, .copy_to = -1, .copy_from = -1};
@@ -249,13 +254,22 @@ int insn_decode(const uint8_t *code, size_t len, uint64_t vaddr, struct insn *re
 
 #else
 
+bool insn_tells_registers(void)
+{
+	return false;
+}
+
 int insn_decode(const uint8_t *code, size_t len, uint64_t vaddr, struct insn *ret)
 {
+#if defined(__aarch64__)
+	return insn_arm64_decode(code, len, vaddr, ret);
+#else
 	(void)code;
 	(void)len;
 	(void)vaddr;
 	(void)ret;
 	return -EOPNOTSUPP;
+#endif
 }
 
 #endif

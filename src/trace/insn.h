@@ -6,8 +6,9 @@
  * The class is taken from the opcode bytes, as the kernel's uprobe code does it
  * (arch/x86/kernel/uprobes.c, branch_setup_xol_ops() and push_setup_xol_ops()); length
  * and register effects come from a decoder library: Zydis, or capstone in a static
- * build (MEMTALLY_CAPSTONE). Only x86-64; elsewhere everything is -EOPNOTSUPP and
- * callers use the function's entry.
+ * build (MEMTALLY_CAPSTONE). Of aarch64 it tells how control moves (insn_arm64.c), which is
+ * what finds the returns of a function, and nothing of registers; elsewhere everything is
+ * -EOPNOTSUPP and callers use the function's entry.
  */
 #ifndef MEMTALLY_TRACE_INSN_H
 #define MEMTALLY_TRACE_INSN_H
@@ -94,9 +95,13 @@ struct insn {
 /*
  * Decodes the instruction at vaddr from at most len bytes of code. 0, -ENODATA when it
  * runs past len, -EBADMSG when the bytes are no instruction, -EOPNOTSUPP on a machine
- * other than x86-64.
+ * other than x86-64 and aarch64.
  */
 int insn_decode(const uint8_t *code, size_t len, uint64_t vaddr, struct insn *ret);
+/* The same of aarch64, on any machine of this byte order. A stub of the PLT is one instruction. */
+int insn_arm64_decode(const uint8_t *code, size_t len, uint64_t vaddr, struct insn *ret);
+/* Are mem, stores, writes, sp_*, reg and copy_* told here, other than of PLT stubs? */
+bool insn_tells_registers(void);
 
 /* jmp, jcc, call, loop with a relative target. */
 bool insn_is_branch(const struct insn *insn);

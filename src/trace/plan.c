@@ -128,21 +128,21 @@ static int resolve_slot(void *arg, uint64_t slot, uint64_t *ret_vaddr)
 	return 0;
 }
 
-/* A PLT stub, "[endbr64] jmp *slot(%rip)", of a function that never returns. */
+/* A PLT stub, "[endbr64] jmp *slot(%rip)" or alike, of a function that never returns. */
 static bool is_noreturn(void *arg, uint64_t vaddr)
 {
 	const struct planning *p = arg;
 	struct slot_query q = {0};
-	uint8_t stub[16];
+	uint8_t stub[24];
 	struct insn in;
-	size_t skip = 0;
+	ssize_t n = read_code(arg, vaddr, stub, sizeof(stub));
+	size_t skip;
 
-	if (read_code(arg, vaddr, stub, sizeof(stub)) != sizeof(stub) ||
-	    insn_decode(stub, sizeof(stub), vaddr, &in))
+	if (n <= 0 || insn_decode(stub, (size_t)n, vaddr, &in))
 		return false;
 	if (in.class == INSN_ENDBR) {
 		skip = in.length;
-		if (insn_decode(stub + skip, sizeof(stub) - skip, vaddr + skip, &in))
+		if (insn_decode(stub + skip, (size_t)n - skip, vaddr + skip, &in))
 			return false;
 	}
 	if (in.class != INSN_JMP_IND || in.mem != INSN_MEM_RIP)

@@ -279,12 +279,8 @@ static int choose(const struct site_code *code, const struct site_func *func,
 int site_choose(const struct site_code *code, const struct site_func *func,
 		const struct site_want *want, struct site *ret)
 {
-	uint8_t nop = 0x90;
-	struct insn in;
-	int err = insn_decode(&nop, 1, func->vaddr, &in);
-
-	if (err)
-		return err;
+	if (!insn_tells_registers())
+		return -EOPNOTSUPP;
 	if (!func->size) {
 		*ret = (struct site){.arg_at = {0, 1, 2, 3, 4, 5, 6},
 				     .reason = "the function's size is unknown"};
