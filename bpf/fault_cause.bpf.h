@@ -11,7 +11,7 @@
 #include "fault_state.bpf.h"
 #include "fault_vma.bpf.h"
 
-#define HUGE_ORDER    9
+#define HUGE_ORDER 9
 
 /* Which of the CPU's last mappings an address may be in: heap, stack and libraries differ. */
 #define VMA_NEAR_SHIFT 30
