@@ -160,7 +160,7 @@ static __always_inline struct fault_cell *cell_at(__u32 index, __u64 id)
 }
 
 /* How often a place was asked for. The first ones are given first: none lies beyond. */
-__u64 fault_cells_given;
+unsigned long fault_cells_given; /* of 64 bits here and in user space */
 
 /* A free cell and its place; NULL, counted, if there is none. */
 static __always_inline struct fault_cell *cell_alloc(__u32 *ret_index)

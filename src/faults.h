@@ -98,7 +98,7 @@ int faults_iter_read(struct faults *f);
 
 struct faults_cells_maps {
 	int cells_fd, index_fd, free_fd;
-	const __u64 *given; /* fault_cells_given */
+	const uint64_t *given; /* fault_cells_given */
 };
 
 /* n: places, of which one is the catch-all cell. 0 or -errno. The maps stay the caller's. */

@@ -14,7 +14,7 @@ struct faults_cells {
 	struct fault_cell *v; /* as the kernel writes them */
 	size_t bytes;
 	uint32_t n;
-	const __u64 *given; /* in the programs' memory */
+	const uint64_t *given; /* in the programs' memory */
 	int index_fd, free_fd;
 };
 

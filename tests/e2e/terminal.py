@@ -60,7 +60,7 @@ class Terminal:
             seen[0] = self.screen()
             return condition(seen[0])
         try:
-            wait_until(look, what, 20)
+            wait_until(look, what)
         except AssertionError as e:
             raise AssertionError(f"{e}; the screen:\n{seen[0]}") from None
         return seen[0]
