@@ -11,8 +11,11 @@
 
 #include "fault_cells.bpf.h"
 
-/* Set once all tasks were seen: until then counters are the past, which is no one's. */
-__u32 fault_counting;
+/*
+ * Set once all tasks were seen, to the monotonic clock when that began: until then counters
+ * are the past, which is no one's.
+ */
+unsigned long fault_counting; /* of 64 bits here and in user space */
 
 /* Tasks that a look could not take over: to be looked at again. */
 __u32 fault_untaken;
@@ -28,6 +31,7 @@ struct cred___counters {
 struct task_struct___counters {
 	int pid, tgid;
 	unsigned int flags;
+	__u64 start_time; /* monotonic */
 	unsigned long min_flt, maj_flt;
 	char comm[16];
 	struct cred___counters *cred;
@@ -119,8 +123,9 @@ static __always_inline void counter_add(struct task_struct___counters *task, __u
 }
 
 /*
- * Takes over what the task's counters have grown by. last: it ends. All tasks that were there
- * before have a state: who ends without one leaves all of its counters then, and only then.
+ * Takes over what the task's counters have grown by. last: it ends. Tasks that were there
+ * before have a state: another one that ends without leaves all of its counters then, and
+ * only then.
  */
 static __always_inline void fault_counters_take(struct task_struct *t, int last)
 {
@@ -142,7 +147,10 @@ static __always_inline void fault_counters_take(struct task_struct *t, int last)
 		return;
 	}
 	if (!state) {
-		counter_add(task, minor, major);
+		if (task->start_time < fault_counting)
+			count(STAT_THREADS_FULL);
+		else
+			counter_add(task, minor, major);
 		return;
 	}
 	if (state->ended)

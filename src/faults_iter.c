@@ -58,13 +58,14 @@ int faults_iter_read(struct faults *f)
 
 static int begin_counters(struct faults *f)
 {
+	uint64_t now_ns = clock_mono_ns();
 	int err;
 
 	f->iter = bpf_program__attach_iter(f->bpf->progs.fault_tasks, NULL);
 	if (!f->iter)
 		return -errno;
 	err = faults_iter_read(f);
-	f->bpf->bss->fault_counting = !err;
+	f->bpf->bss->fault_counting = err ? 0 : now_ns;
 	return err;
 }
 
