@@ -374,6 +374,10 @@ def losses_of(tick):
     return {k: v for k, v in tick.losses.items() if k not in LOSS_META}
 
 
+def losses_said(tick):
+    return {k: v for k, v in (tick.losses or {}).items() if k not in LOSS_META and v}
+
+
 def assert_no_losses(tick):
     losses = losses_of(tick)
     assert losses, "the losses object names no counter"
@@ -445,7 +449,7 @@ def assert_truth(tick, truth, pid=None, only=True, rows_per_site=1, skip=()):
         wrong += [f"no site of the victim: {r}" for r in tick.rows
                   if id(r) not in explained and (pid is None or r.pid == pid)
                   and not (skip and r.names and any(n in str(r.names) for n in skip))]
-    assert not wrong, "\n".join(wrong + ["rows:"] + [repr(r) for r in tick.rows[:40]])
+    assert not wrong, "\n".join(wrong + [f"losses: {losses_said(tick)}", "rows:"] + [repr(r) for r in tick.rows[:40]])
 
 
 def assert_stacks_complete(tick, truth, pid=None, bottom="main"):

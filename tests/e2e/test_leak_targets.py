@@ -10,8 +10,8 @@ import subprocess
 import time
 
 import pytest
-from conftest import (DEADLINE, FAILURE, FINE, INCOMPLETE, Tally, Victim, assert_stacks_complete, assert_truth,
-                      host_pid_below, losses_of, memtally, need, preempts, rows_of, victim_path,
+from conftest import (DEADLINE, FAILURE, FINE, INCOMPLETE, PART, Tally, Victim, assert_stacks_complete,
+                      assert_truth, host_pid_below, losses_of, memtally, need, preempts, rows_of, victim_path,
                       wait_until)
 
 ENDINGS = [signal.SIGINT, signal.SIGTERM]
@@ -43,9 +43,9 @@ def test_duration_prints_the_report(victim, tally):
 
 
 def test_interval_and_count(victim, tally):
-    """Three reports 0.3 s apart, then the end."""
+    """Three reports, within which the victim comes to its end, then the end."""
     v = victim("eleven-o2")
-    t = tally("-p", v.pid, "0.3", "3").started()
+    t = tally("-p", v.pid, 0.3 * PART, 3).started()
     truth = v.run()
     t.wait()
     assert list(t.ticks) == [0, 1, 2]
@@ -297,11 +297,15 @@ def test_spawned_children(trace, options):
 
 
 def test_follow_grandchildren(tally, tmp_path):
-    """A shell that starts a shell that starts victims, one after another."""
+    """
+    A shell that starts a shell that starts victims, one after another. Few variables, so that
+    their stacks are short: a slow reader's ring holds all of those that it has to finish.
+    """
     files = [tmp_path / f"truth{i}" for i in range(3)]
     script = "; ".join(f"sh -c '{victim_path('eleven-o2')} --no-wait --truth {f}; :'"
                        for f in files)
-    t = tally("--follow", "0.2", "--", "sh", "-c", script + "; :").wait()
+    t = tally("--follow", "0.2", "--", "sh", "-c", script + "; :",
+              env={"PATH": os.environ["PATH"]}).wait()
     for file in files:
         truth = truth_in(file)
         seen = [tick for tick in t.ticks.values()
