@@ -270,6 +270,7 @@ struct taking {
 	__u8 kind;
 	__u8 where;    /* enum take_where */
 	__u8 sp_moved; /* words, with TAKE_AT_ENTRY */
+	__u8 learn;    /* to be recognised, see unwind_memo.bpf.h */
 };
 
 /*
@@ -280,7 +281,8 @@ static __always_inline void walk_leave(struct walk *w)
 {
 	__u64 caller = w->aux; /* aarch64: x30 */
 
-	if (!WALK_AARCH64 && bpf_probe_read_user(&caller, sizeof(caller), (void *)w->sp))
+	walk_use(w, WALK_AARCH64 ? WALK_LOST_AUX : 0, 0);
+	if (!WALK_AARCH64 && walk_word(w, &caller, w->sp))
 		return;
 	w->slot = w->sp;
 	w->sp += WALK_AARCH64 ? 0 : 8;
@@ -344,6 +346,13 @@ static __always_inline __u64 stack_take(struct pt_regs *ctx, struct thread *t, _
 	if (t->tramp_of == proc_key)
 		w->tramp = t->tramp;
 	w->sp += how->sp_moved * 8;
+#ifdef WALK_MEMOS
+	if (how->learn) {
+		struct walk_regs regs = walk_regs_of(ctx);
+
+		walk_memo_learn(w, &regs);
+	}
+#endif
 	if (how->where == TAKE_AT_RET_SITE)
 		walk_leave(w);
 	stack_walk(w, &t->stack, proc_key, how->kind);

@@ -49,17 +49,6 @@ static __always_inline void fault_count(__u32 id)
 #define FAULT_NEAR 64 /* a power of two */
 #define VMA_NEAR   4  /* a power of two */
 
-#define FAULT_MEMOS 8 /* a power of two */
-
-/* A walk that was made, see fault_stack.bpf.h. */
-struct fault_memo {
-	__u64 proc_key, site;
-	struct walk_regs regs;
-	__u64 from; /* all notes lie in `bytes` from here */
-	__u32 bytes, n;
-	struct walk_note notes[WALK_NOTES];
-};
-
 /* Where a cell was last found. Believed if the cell there still has this id. */
 struct fault_near {
 	__u64 id;
@@ -84,7 +73,6 @@ struct fault_scratch {
 #ifndef COMPAT_OLD
 	struct walk walk;
 #endif
-	struct fault_memo memos[FAULT_MEMOS];
 };
 
 struct {

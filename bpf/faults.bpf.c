@@ -23,7 +23,7 @@
 /* No look-up under mmap_lock here: stacks end at a mapping that is not known yet. */
 #define UNWIND_NO_FIND_VMA
 #define WALK_WINDOW 1024 /* of user stack read at once, into the CPU's scratch */
-#define WALK_NOTES  32
+#define WALK_MEMOS  8
 #include "common.bpf.h"
 #include "fault_abort.bpf.h"
 #include "fault_vma.bpf.h"

@@ -19,29 +19,20 @@
  * the same reason as realloc, and undone if they fail.
  */
 #define WALK_WINDOW 1024 /* of user stack read at once, into the thread's state */
+#ifndef COMPAT_OLD
+#define WALK_MEMOS 4 /* of each thread */
+#endif
 #define OUTSTANDING_SLOTS
 #include "outstanding.bpf.h"
 #include "probe_name.bpf.h"
 #include "procs.bpf.h"
 #include "alloc_spec.h"
 #include "leak_call.bpf.h"
+#include "leak_stack.bpf.h"
 
 #define MAP_ANONYMOUS 0x20
 
 __u32 sample_step; /* for calls that begin; moved by user space if cfg.sample_moves */
-
-/* --trace: one record per call, with the stack that was just taken. */
-static __always_inline void call_trace(struct stack_event *s, __u64 proc_key,
-				       const struct alloc_spec *spec, const struct block_key *key,
-				       __u64 size)
-{
-	s->address = key->address;
-	s->size = size;
-	s->function = spec->function;
-	s->op = spec->op;
-	if (stack_send(s, EVENT_CALL, proc_key))
-		count(STAT_EVENTS_LOST);
-}
 
 static __always_inline void range_send(__u32 type, __u64 proc_key, const struct range_event *fill)
 {
@@ -66,7 +57,7 @@ static __always_inline void on_free(struct pt_regs *ctx, struct thread *t,
 	if (!key.address || !outstanding_del(&key, &b) || !cfg.trace_calls)
 		return;
 	stack_take(ctx, t, key.proc_key,
-		   &(struct taking){spec->kind, TAKE_AT_ENTRY, spec->sp_moved});
+		   &(struct taking){spec->kind, TAKE_AT_ENTRY, spec->sp_moved, 0});
 	call_trace(&t->stack, key.proc_key, spec, &key, b.size);
 }
 
@@ -260,13 +251,17 @@ static __always_inline void on_allocated(struct pt_regs *ctx, struct thread *t, 
 		.address = result_address(c, &r->spec, r->rc),
 		.proc_key = r->proc_key,
 	};
+	struct taking how = {r->spec.kind, r->where, 0, stacks_recognised()};
+	struct site *s;
 
 	if (r->spec.op == ALLOC_OP_REALLOC)
 		old_settle(c, r->proc_key, key.address || !c->size);
 	if (!key.address || c->skip)
 		return;
-	stack_take(ctx, t, r->proc_key, &(struct taking){r->spec.kind, r->where, 0});
-	outstanding_add(&key, (struct block_value){.size = c->size, .step = c->step}, &t->stack);
+	s = site_of_call(ctx, t, r->proc_key, &how);
+	if (s)
+		outstanding_put(&key, (struct block_value){.size = c->size, .step = c->step},
+				t->stack.site, s);
 	if (cfg.trace_calls)
 		call_trace(&t->stack, r->proc_key, &r->spec, &key, c->size);
 }
@@ -286,7 +281,7 @@ static __always_inline void on_mapped(struct pt_regs *ctx, struct thread *t, str
 		e.flags = t->call.ptr;
 		e.fd = t->call.out;
 	}
-	stack_take(ctx, t, r->proc_key, &(struct taking){ALLOC_KIND_MMAP, r->where, 0});
+	stack_take(ctx, t, r->proc_key, &(struct taking){ALLOC_KIND_MMAP, r->where, 0, 0});
 	if (cfg.skip_returns && call_unseen_maps(t))
 		return;
 	s = site_get(&t->stack, r->proc_key);

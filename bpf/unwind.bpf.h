@@ -162,12 +162,8 @@ static __always_inline void walk_start_regs(struct walk *w, const struct walk_re
 	walk_init(w, regs, slice);
 }
 
-/*
- * From a uprobe: on the first instruction of a function, or (is_return) a uretprobe,
- * where pc already is the real return address.
- */
-static __always_inline void walk_start(struct walk *w, struct pt_regs *ctx,
-				       const struct unwind_slice *slice, bool is_return)
+/* The registers of a uprobe. In a uretprobe pc already is the real return address. */
+static __always_inline struct walk_regs walk_regs_of(struct pt_regs *ctx)
 {
 	struct walk_regs regs = {
 		.pc = PT_REGS_IP(ctx),
@@ -181,6 +177,15 @@ static __always_inline void walk_start(struct walk *w, struct pt_regs *ctx,
 	regs.aux = ctx->bx;
 	regs.r10 = ctx->r10;
 #endif
+	return regs;
+}
+
+/* From a uprobe: on the first instruction of a function, or (is_return) a uretprobe. */
+static __always_inline void walk_start(struct walk *w, struct pt_regs *ctx,
+				       const struct unwind_slice *slice, bool is_return)
+{
+	struct walk_regs regs = walk_regs_of(ctx);
+
 	walk_init(w, &regs, slice);
 	w->entry = !is_return;
 	w->is_ra = is_return;

@@ -7,18 +7,6 @@
 #ifndef MEMTALLY_UNWIND_PLAIN_BPF_H
 #define MEMTALLY_UNWIND_PLAIN_BPF_H
 
-/*
- * walk_step() by frame pointer without the call, which costs more than the work. The
- * trampoline must be known already.
- */
-static inline __attribute__((always_inline)) int walk_step_fp(struct walk *w)
-{
-	if (w->entry || w->tramp == WALK_TRAMP_UNKNOWN || w->pc == w->tramp)
-		return walk_step(w);
-	w->cur = w->pc;
-	return walk_leave_by_fp(w, WALK_NO_ROW);
-}
-
 /* What changes from one plain frame to the next, for the compiler to keep in registers. */
 struct walk_plain {
 	__u64 pc, sp, fp;
@@ -79,6 +67,35 @@ static inline __attribute__((always_inline)) int walk_plain_frame(const struct w
 	(void)f;
 	return 0;
 #endif
+}
+
+/* walk_run() by frame pointers alone; plain frames are done in registers. */
+static inline __attribute__((always_inline)) void walk_run_fp(struct walk *w, __u64 *pcs)
+{
+	struct walk_plain f = walk_plain_begin(w);
+	__u64 hash = w->hash;
+	int status = WALK_MORE;
+	__u32 i;
+
+	for (i = 0; i < UNWIND_MAX_FRAMES && i < unwind_cfg.max_frames && status == WALK_MORE;
+	     i++) {
+		__u64 pc = f.pc;
+
+		if (!walk_plain_frame(w, &f)) {
+			walk_plain_end(w, &f);
+			w->cur = pc;
+			status = walk_step(w);
+			f = walk_plain_begin(w);
+			pc = w->cur;
+		}
+		if (pcs)
+			pcs[i] = pc;
+		hash = walk_hash(hash, pc);
+	}
+	walk_plain_end(w, &f);
+	w->n = i;
+	w->hash = hash;
+	w->status = status == WALK_MORE ? WALK_DEPTH : status;
 }
 
 #endif

@@ -15,7 +15,7 @@
  *	WALK_AARCH64			0 or 1
  *	WALK_STEP			linkage of walk_step()
  *	WALK_WINDOW			only for walks off the BPF stack, see walk_peek()
- *	WALK_NOTES			likewise, see walk_note()
+ *	WALK_MEMOS			likewise, with a window: see unwind_memo.bpf.h
  *
  * Ordinary frames cost one word of user memory. The frame pointer and the auxiliary
  * register are lazy: a rule only moves the address where they are saved, which is read
@@ -56,6 +56,7 @@ static inline __attribute__((always_inline)) int walk_need_fp(struct walk *w)
 {
 	if (w->lost & WALK_LOST_FP)
 		return WALK_UNSUPPORTED;
+	walk_use(w, WALK_LOST_FP, w->fp_at);
 	if (w->fp_at && walk_word(w, &w->fp, w->fp_at))
 		return WALK_FAULT;
 	w->fp_at = 0;
@@ -66,6 +67,7 @@ static inline __attribute__((always_inline)) int walk_need_aux(struct walk *w)
 {
 	if (w->lost & WALK_LOST_AUX)
 		return WALK_UNSUPPORTED;
+	walk_use(w, WALK_LOST_AUX, w->aux_at);
 	if (w->aux_at && walk_word(w, &w->aux, w->aux_at))
 		return WALK_FAULT;
 	w->aux_at = 0;
@@ -93,6 +95,7 @@ static inline __attribute__((always_inline)) int walk_leave_entry(struct walk *w
 	__u64 ra = w->aux;
 
 	w->entry = 0;
+	walk_use(w, WALK_AARCH64 ? WALK_LOST_AUX : 0, 0);
 	if (!WALK_AARCH64 && walk_word(w, &ra, w->sp))
 		return WALK_FAULT;
 	return walk_return(w, WALK_AARCH64 ? w->sp : w->sp + 8, ra);
@@ -162,6 +165,7 @@ walk_cfa(struct walk *w, const struct unwind_rule *r, __u64 pc, __u64 *ret)
 	case UNWIND_R10:
 		if (w->n) /* not preserved across calls */
 			return WALK_UNSUPPORTED;
+		walk_use(w, WALK_USED_R10, 0);
 		cfa = w->r10 + (__s64)r->cfa_off;
 		break;
 	default:
@@ -339,40 +343,14 @@ static inline __attribute__((always_inline)) int walk_go_on(struct walk *w, __u6
 }
 
 #include "unwind_plain.bpf.h"
-
-/* The same by frame pointers alone; plain frames are done in registers. */
-static inline __attribute__((always_inline)) void walk_run_fp(struct walk *w, __u64 *pcs)
-{
-	struct walk_plain f = walk_plain_begin(w);
-	__u64 hash = w->hash;
-	int status = WALK_MORE;
-	__u32 i;
-
-	for (i = 0; i < UNWIND_MAX_FRAMES && i < unwind_cfg.max_frames && status == WALK_MORE;
-	     i++) {
-		__u64 pc = f.pc;
-
-		if (!walk_plain_frame(w, &f)) {
-			walk_plain_end(w, &f);
-			w->cur = pc;
-			status = walk_step_fp(w);
-			f = walk_plain_begin(w);
-			pc = w->cur;
-		}
-		if (pcs)
-			pcs[i] = pc;
-		hash = walk_hash(hash, pc);
-	}
-	walk_plain_end(w, &f);
-	w->n = i;
-	w->hash = hash;
-	w->status = status == WALK_MORE ? WALK_DEPTH : status;
-}
+#ifdef WALK_MEMOS
+#include "unwind_memo.bpf.h"
+#endif
 
 /* The same in one go: i is known to the verifier in each round. */
 static inline __attribute__((always_inline)) void walk_run(struct walk *w, __u64 *pcs)
 {
-	if (unwind_cfg.mode == UNWIND_FP) {
+	if (unwind_cfg.mode == UNWIND_FP && !walk_learns(w)) {
 		walk_run_fp(w, pcs);
 		return;
 	}

@@ -13,16 +13,47 @@
 #define WALK_TRAMP_UNKNOWN (~0ULL)
 #define WALK_LOST_FP	   1
 #define WALK_LOST_AUX	   2
+#define WALK_USED_R10	   4
 
 /* Registers to start from. aux: rbx on x86-64, x30 on aarch64. r10: x86-64 only. */
 struct walk_regs {
 	__u64 pc, sp, fp, aux, r10;
 };
 
-/* A word of the user's stack that decided where a walk went. */
-struct walk_note {
-	__u64 addr, value;
+/* What a stack is of, beside its frames. */
+struct walk_owner {
+	__u64 proc_key;
+	__u8 kind;
 };
+
+#ifdef WALK_MEMOS
+#define WALK_NOTES	   32 /* a power of two */
+#define WALK_NOTES_AT_ONCE 4
+
+/* A walk that was made, to be recognised: unwind_memo.bpf.h. */
+struct walk_memo {
+	__u64 proc_key; /* 0: nothing is kept */
+	__u64 site;
+	__u64 missed; /* which start came here last and found nothing of its own */
+	struct walk_regs regs;
+	__u16 bytes; /* of stack, from regs.sp, that all words lie in */
+	__u8 n;	     /* words, made a multiple of WALK_NOTES_AT_ONCE by the first one again */
+	__u8 used;   /* registers that decided something: WALK_LOST_*, WALK_USED_R10 */
+	__u8 status, kind;
+	__u8 pad[2];
+	__u16 places[WALK_NOTES]; /* in bytes from regs.sp */
+	__u64 values[WALK_NOTES];
+};
+
+/* What the running walk notes. */
+struct walk_learning {
+	__u32 n; /* words; more than WALK_NOTES: nothing, or there was no room */
+	__u32 memo;
+	__u8 used;
+	__u8 loaded; /* registers that have other values than at the start */
+	__u8 pad[6];
+};
+#endif
 
 struct walk {
 	/* The frame we stand in. fp_at, aux_at: if not 0, where the value is saved. */
@@ -46,10 +77,9 @@ struct walk {
 	__u64 win_at; /* address of the first word in win */
 	__u64 win[WALK_WINDOW / 8];
 #endif
-#ifdef WALK_NOTES
-	__u32 n_notes; /* more than WALK_NOTES: not all of them were kept */
-	__u32 pad;
-	struct walk_note notes[WALK_NOTES];
+#ifdef WALK_MEMOS
+	struct walk_learning learning;
+	struct walk_memo memos[WALK_MEMOS];
 #endif
 };
 
@@ -59,21 +89,50 @@ struct walk {
  */
 #define WALK_OPAQUE(x) asm volatile("" : "+r"(x))
 
-/*
- * With WALK_NOTES (a power of two): which words a walk read. Another one from the same
- * registers that finds the same words comes to the same frames.
- */
+/* With WALK_MEMOS: whether the walk is noted, to be recognised. */
+static inline __attribute__((always_inline)) int walk_learns(const struct walk *w)
+{
+#ifdef WALK_MEMOS
+	return w->learning.n <= WALK_NOTES;
+#else
+	(void)w;
+	return 0;
+#endif
+}
+
+/* With WALK_MEMOS: the word at addr decided where the walk goes. */
 static inline __attribute__((always_inline)) void walk_note(struct walk *w, __u64 addr, __u64 value)
 {
-#ifdef WALK_NOTES
-	__u64 n = w->n_notes;
+#ifdef WALK_MEMOS
+	struct walk_memo *m;
+	__u64 n = w->learning.n, at;
 
-	WALK_OPAQUE(n);
-	if (n < WALK_NOTES)
-		w->notes[n & (WALK_NOTES - 1)] = (struct walk_note){addr, value};
-	w->n_notes = (__u32)n + (n <= WALK_NOTES);
+	if (!walk_learns(w))
+		return;
+	m = &w->memos[w->learning.memo & (WALK_MEMOS - 1)];
+	at = addr - m->regs.sp;
+	w->learning.n = WALK_NOTES + 1;
+	if (n == WALK_NOTES || (at & 7) || at >= WALK_WINDOW)
+		return;
+	WALK_OPAQUE(n); /* or clang drops the mask, which the verifier wants to see */
+	m->places[n & (WALK_NOTES - 1)] = at;
+	m->values[n & (WALK_NOTES - 1)] = value;
+	w->learning.n = (__u32)n + 1;
 #else
 	(void)w, (void)addr, (void)value;
+#endif
+}
+
+/* Likewise the register (WALK_LOST_* names it), unless it was read from saved_at before. */
+static inline __attribute__((always_inline)) void walk_use(struct walk *w, __u8 reg, __u64 saved_at)
+{
+#ifdef WALK_MEMOS
+	if (saved_at)
+		w->learning.loaded |= reg;
+	else
+		w->learning.used |= reg & ~w->learning.loaded;
+#else
+	(void)w, (void)reg, (void)saved_at;
 #endif
 }
 
@@ -90,8 +149,8 @@ static inline __attribute__((always_inline)) void walk_clear(struct walk *w)
 {
 	__builtin_memset(w, 0, __builtin_offsetof(struct walk, win_at));
 	w->win_at = WALK_WIN_EMPTY;
-#ifdef WALK_NOTES
-	w->n_notes = 0;
+#ifdef WALK_MEMOS
+	w->learning.n = WALK_NOTES + 1;
 #endif
 }
 

@@ -460,6 +460,158 @@ static void test_plain_frames(void **state)
 	assert_true(plain > 500); /* not only chains that end at once */
 }
 
+#ifdef WALK_MEMOS
+#define SITE 77
+static const struct walk_owner owner = {.proc_key = 7, .kind = 1};
+
+/* Another walk; two from the same registers, and it is kept. */
+static void walk_and_learn(void)
+{
+	const struct unwind_slice slice = {.lo = 0, .n = 3};
+
+	walk_init(&walk, &regs, &slice);
+	walk_memo_learn(&walk, &regs);
+	walk_run(&walk, pcs);
+	walk_memo_keep(&walk, &owner, SITE);
+}
+
+static int recognised(void)
+{
+	const struct walk_memo *m = walk_memo_find(&walk, &regs, &owner);
+
+	if (m)
+		assert_int_equal(m->site, SITE);
+	return m != NULL;
+}
+
+static void assert_not_recognised_with(uint64_t addr, uint64_t value)
+{
+	uint64_t before;
+
+	memcpy(&before, shim.stack + (addr - SHIM_STACK), sizeof(before));
+	shim_write(addr, value);
+	assert_false(recognised());
+	shim_write(addr, before);
+	assert_true(recognised());
+}
+
+/* F_PUSH, F_BP by the rbp that it saved, end: what counts are these three words. */
+static void test_recognised(void **state)
+{
+	(void)state;
+	memset(&walk, 0, sizeof(walk));
+	regs.pc = FN(F_PUSH);
+	shim_write(SP + 8, SP + 0x80);
+	shim_write(SP + 16, FN(F_BP) + 5);
+	shim_write(SP + 0x88, FN(F_STOP) + 5);
+	walk_and_learn();
+	assert_walk(3, WALK_COMPLETE);
+	assert_false(recognised()); /* what comes once only is not kept */
+	walk_and_learn();
+	assert_true(recognised());
+	shim.reads = 0;
+	assert_true(recognised());
+	assert_int_equal(shim.reads, 1);
+
+	assert_not_recognised_with(SP + 8, SP + 0x88);
+	assert_not_recognised_with(SP + 16, FN(F_BP) + 6);
+	assert_not_recognised_with(SP + 0x88, FN(F_STOP) + 6);
+	shim_write(SP + 24, 1); /* of no matter for the walk; nor are the registers */
+	regs.fp = regs.aux = regs.r10 = 5;
+	assert_true(recognised());
+
+	regs.pc++;
+	assert_false(recognised());
+	regs.pc--;
+	regs.sp += 8;
+	assert_false(recognised());
+	regs.sp -= 8;
+	assert_null(walk_memo_find(&walk, &regs, &(struct walk_owner){7, 2}));
+	assert_null(walk_memo_find(&walk, &regs, &(struct walk_owner){8, 1}));
+	assert_true(recognised());
+}
+
+static void test_recognised_by_registers(void **state)
+{
+	(void)state;
+	memset(&walk, 0, sizeof(walk));
+	regs = (struct walk_regs){.pc = FN(F_BX), .sp = SP, .aux = SP + 0x20};
+	shim_write(SP + 0x38, FN(F_STOP) + 5);
+	walk_and_learn();
+	walk_and_learn();
+	assert_true(recognised());
+	regs.aux += 8;
+	assert_false(recognised());
+	regs.pc = FN(F_R10);
+	regs.r10 = SP + 0x40;
+	walk_and_learn();
+	walk_and_learn();
+	assert_true(recognised());
+	regs.r10 += 8;
+	assert_false(recognised());
+}
+
+static void write_words(uint64_t *seed)
+{
+	static const uint8_t known[] = {F_SP, F_PUSH, F_BP, F_BX, F_DRAP, F_STOP};
+
+	for (unsigned int i = 0; i < 80; i++)
+		shim_write(SP + 8 * i, random_draw(seed, 2) ? SP + 8 * random_draw(seed, 60)
+							    : FN(known[random_draw(seed, 6)]) + 5);
+	regs.pc = FN(known[random_draw(seed, 5)]);
+	regs.fp = SP + 8 * random_draw(seed, 20);
+	regs.aux = SP + 8 * random_draw(seed, 20);
+}
+
+static void change(uint64_t *seed)
+{
+	switch (random_draw(seed, 8)) {
+	case 0:
+		regs.fp += 8;
+		break;
+	case 1:
+		regs.aux += 8;
+		break;
+	default:
+		shim_write(SP + 8 * random_draw(seed, 40), SP + 8 * random_draw(seed, 60));
+	}
+}
+
+/* Whatever has changed: where the old walk is recognised, a new one comes out alike. */
+static void test_recognised_is_the_same(void **state)
+{
+	const struct unwind_slice slice = {.lo = 0, .n = 3};
+	static struct walk fresh;
+	unsigned int same = 0, other = 0;
+	uint64_t seed = 3;
+
+	(void)state;
+	for (int round = 0; round < 20000; round++) {
+		unwind_cfg.mode = round % 2 ? UNWIND_FP : UNWIND_DWARF;
+		shim.hidden = shim.hidden_slot = 0;
+		if (round % 2)
+			write_frames(&seed);
+		write_words(&seed);
+		walk_and_learn();
+		walk_and_learn();
+		if (!recognised())
+			continue;
+		change(&seed);
+		walk_init(&fresh, &regs, &slice);
+		walk_run(&fresh, NULL);
+		other += fresh.hash != walk.hash;
+		if (!recognised())
+			continue;
+		same += fresh.n > 2;
+		assert_int_equal(fresh.hash, walk.hash);
+		assert_int_equal(fresh.n, walk.n);
+		assert_int_equal(fresh.status, walk.status);
+	}
+	assert_true(same > 500);
+	assert_true(other > 100);
+}
+#endif
+
 /* What the slice does not know, the kernel may. */
 static void test_vma(void **state)
 {
@@ -527,6 +679,11 @@ int main(void)
 		cmocka_unit_test_setup(test_entry, setup),
 		cmocka_unit_test_setup(test_uretprobe, setup),
 		cmocka_unit_test_setup(test_plain_frames, setup),
+#ifdef WALK_MEMOS
+		cmocka_unit_test_setup(test_recognised, setup),
+		cmocka_unit_test_setup(test_recognised_by_registers, setup),
+		cmocka_unit_test_setup(test_recognised_is_the_same, setup),
+#endif
 		cmocka_unit_test_setup(test_vma, setup),
 	};
 
