@@ -214,6 +214,13 @@ struct {
 	__type(value, struct thread);
 } thread_blank SEC(".maps");
 
+#ifdef THREAD_SLOTS
+#include "thread_slots.bpf.h"
+#else
+#define thread_slot_find()  NULL
+#define thread_slot_claim() NULL
+#endif
+
 static __always_inline struct thread *thread_get_hash(void)
 {
 	__u64 id = bpf_get_current_pid_tgid();
@@ -232,8 +239,10 @@ static __always_inline struct thread *thread_get_hash(void)
 /* The running thread's state, made at first use; NULL (counted) if there is no memory. */
 static __always_inline struct thread *thread_get(void)
 {
-	struct thread *t;
+	struct thread *t = cfg.task_storage ? thread_slot_claim() : NULL;
 
+	if (t)
+		return t;
 	if (cfg.task_storage)
 		t = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0,
 					 BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -247,8 +256,11 @@ static __always_inline struct thread *thread_get(void)
 /* The same if there is one already: for what can only follow upon something else. */
 static __always_inline struct thread *thread_find(void)
 {
+	struct thread *t = cfg.task_storage ? thread_slot_find() : NULL;
 	__u64 id;
 
+	if (t)
+		return t;
 	if (cfg.task_storage)
 		return bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, 0);
 	id = bpf_get_current_pid_tgid();

@@ -22,6 +22,7 @@
 #ifndef COMPAT_OLD
 #define WALK_MEMOS 4 /* of each thread */
 #endif
+#define THREAD_SLOTS 128
 #define OUTSTANDING_SLOTS
 #include "outstanding.bpf.h"
 #include "probe_name.bpf.h"
@@ -380,4 +381,11 @@ int leak_exec(void *ctx)
 	if (t)
 		t->call.proc_key = 0;
 	return procs_exec();
+}
+
+SEC("?tp/sched/sched_process_exit")
+int leak_exit(void *ctx)
+{
+	thread_slot_leave();
+	return 0;
 }

@@ -89,6 +89,12 @@ static void configure_probes(struct leak *l)
 			    l->o->common.max_frames >= UNSEEN_FRAMES;
 }
 
+/* In front of task storage (bpf/thread_slots.bpf.h). */
+static bool threads_have_slots(void)
+{
+	return feature_has(FEATURE_TASK_STORAGE) && !skeleton_is_old();
+}
+
 static int size_maps(struct leak *l)
 {
 	const struct leak_opts *o = l->o;
@@ -111,6 +117,8 @@ static int size_maps(struct leak *l)
 		err = bpf_map__set_max_entries(l->bpf->maps.slices, PROCS_EVERY);
 	if (!err)
 		err = bpf_map__set_autocreate(l->bpf->maps.threads, task_storage);
+	if (!err)
+		err = bpf_map__set_autocreate(l->bpf->maps.thread_slots, threads_have_slots());
 	if (!err)
 		err = bpf_map__set_autocreate(l->bpf->maps.threads_hash, !task_storage);
 	if (!err)
@@ -154,6 +162,7 @@ int leak_load(struct leak *l)
 					    l->bpf->maps.probe_names};
 	bpf_program__set_autoload(l->bpf->progs.leak_exec, true);
 	bpf_program__set_autoload(l->bpf->progs.leak_newtask, l->o->common.follow);
+	bpf_program__set_autoload(l->bpf->progs.leak_exit, threads_have_slots());
 	err = size_maps(l);
 	if (!err)
 		err = probes_prepare(l->probes, &programs);
@@ -181,6 +190,9 @@ static int attach_tracepoints(struct leak *l)
 	if (!err && l->o->common.follow)
 		err = attach_tracepoint(l->bpf->progs.leak_newtask, "task", "task_newtask",
 					&l->bpf->links.leak_newtask);
+	if (!err && threads_have_slots())
+		err = attach_tracepoint(l->bpf->progs.leak_exit, "sched", "sched_process_exit",
+					&l->bpf->links.leak_exit);
 	if (err)
 		log_error("cannot attach to the process tracepoints: %s", errno_name(err));
 	return err;

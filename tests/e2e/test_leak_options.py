@@ -260,6 +260,16 @@ def test_by_thread(trace):
     t.assert_clean()
 
 
+def test_by_many_threads(trace):
+    """More at once than there are slots (bpf/thread_slots.bpf.h), then again as many in turn."""
+    t, truth, _ = trace("threads-o2", "--threads", "180", "--loops", "100", "--short", "180",
+                        options=["--by", "thread", "-T", "1000"])
+    rows = rows_of(t.last, truth["sites"]["leak"])
+    assert [(r.bytes, r.count) for r in rows] == [(8800, 100)] * 180
+    assert len({r.obj["tid"] for r in rows}) == 180
+    t.assert_clean()
+
+
 def test_by_process(victim, tally):
     """One row per process, its sums."""
     a, b = victim("eleven-o2"), victim("threads-o2")

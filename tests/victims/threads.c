@@ -9,7 +9,7 @@
 
 #include "victim.h"
 
-#define MAX_THREADS 64
+#define MAX_THREADS 200
 #define STACK_BYTES (128 << 10)
 
 static int zeroed; /* --zeroed: calloc instead of malloc */
