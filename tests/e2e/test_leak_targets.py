@@ -297,15 +297,11 @@ def test_spawned_children(trace, options):
 
 
 def test_follow_grandchildren(tally, tmp_path):
-    """
-    A shell that starts a shell that starts victims, one after another. Few variables, so that
-    their stacks are short: a slow reader's ring holds all of those that it has to finish.
-    """
+    """A shell that starts a shell that starts victims, one after another."""
     files = [tmp_path / f"truth{i}" for i in range(3)]
     script = "; ".join(f"sh -c '{victim_path('eleven-o2')} --no-wait --truth {f}; :'"
                        for f in files)
-    t = tally("--follow", "0.2", "--", "sh", "-c", script + "; :",
-              env={"PATH": os.environ["PATH"]}).wait()
+    t = tally("--follow", "0.2", "--", "sh", "-c", script + "; :").wait()
     for file in files:
         truth = truth_in(file)
         seen = [tick for tick in t.ticks.values()
