@@ -407,12 +407,15 @@ def test_dlopen_of_what_nobody_knows(leak_unseen, options):
 
 
 def test_too_many_of_what_nobody_knows(leak_unseen):
-    """Those without room in the ring end where the file begins, and it is said how many."""
+    """Those without room in the ring are guessed from where the file begins, and it is said how
+    many: they end there, but on arm64, where functions keep frame pointers, the guess is right."""
     t, truth, _ = leak_unseen("--blocks", "3000", "--thread", "1")
     rows = [r for r in t.last.rows if r.names[0] == "libleak_leaf"]
     assert sum(r.count for r in rows) == truth["sites"]["lib"]["count"] == 3000
     cut = sum(r.count for r in rows if r.obj["stack_status"] != "complete")
-    assert 0 < cut == losses_of(t.last)["stacks_unfinished"] < 3000 - 1750
+    unfinished = losses_of(t.last)["stacks_unfinished"]
+    assert 0 < unfinished < 3000 - 1750
+    assert cut == (0 if os.uname().machine == "aarch64" else unfinished)
     assert t.status == INCOMPLETE
 
 
