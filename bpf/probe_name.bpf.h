@@ -17,8 +17,7 @@
 /* Filled by user space before it attaches. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384); /* in advance: before v6.1 the kernel warns if not */
 	__type(key, struct probe_name);
 	__type(value, __u64);
 } probe_names SEC(".maps");

@@ -19,8 +19,7 @@
 /* By inode; filled with every object that has a table, mapped yet or not. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1); /* in advance: before v6.1 the kernel warns if not */
 	__type(key, struct unwind_object_key);
 	__type(value, struct unwind_object);
 } unwind_objects SEC(".maps");
