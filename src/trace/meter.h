@@ -21,8 +21,8 @@
 
 #define METER_PERIOD_NS 1000000000ULL
 #define METER_FAST_NS	250000000ULL /* period where somebody acts upon it */
-#define METER_ON_NS	10000000ULL
-#define METER_MIN_CALLS 500
+#define METER_ON_NS	20000000ULL
+#define METER_MIN_CALLS 1000
 
 struct meter_config {
 	const struct bpf_object *obj; /* loaded */
