@@ -36,6 +36,7 @@ struct tracer_config cmd_tracer_config(const struct common_opts *c)
 		.all = c->all,
 		.cgroup = c->cgroup,
 		.program = c->program,
+		.memlock = c->memlock,
 		.interval_ns = c->interval_ns,
 		.count = c->count,
 		.duration_ns = c->duration_ns,

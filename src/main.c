@@ -105,6 +105,13 @@ static int run_config(const struct command *c, const void *cfg)
 	return c->run(cfg);
 }
 
+/* What comes before everything else, and before libbpf raises the limit. */
+static void init_common(const struct command *c, struct common_opts *common)
+{
+	log_init(c->name, LOG_INFO + (enum log_level)MIN(common->verbose, 2U));
+	getrlimit(RLIMIT_MEMLOCK, &common->memlock);
+}
+
 static int run_command(const struct command *c, int argc, char **argv)
 {
 	_cleanup_free_ void *cfg = calloc(1, c->opts->config_size);
@@ -120,8 +127,7 @@ static int run_command(const struct command *c, int argc, char **argv)
 		return err == -EINVAL ? STATUS_USAGE : STATUS_FAILURE;
 	}
 	if (c->flags & CMD_COMMON)
-		log_init(c->name,
-			 LOG_INFO + (enum log_level)MIN(((struct common_opts *)cfg)->verbose, 2U));
+		init_common(c, cfg);
 	status = run_config(c, cfg);
 	opts_deinit(c->opts, cfg);
 	return status;

@@ -8,6 +8,8 @@
 #ifndef MEMTALLY_OPTS_COMMON_H
 #define MEMTALLY_OPTS_COMMON_H
 
+#include <sys/resource.h>
+
 #include "lib/opts.h"
 
 enum unwind_option { UNWIND_OPT_AUTO, UNWIND_OPT_DWARF, UNWIND_OPT_FP, UNWIND_OPT_NONE };
@@ -18,7 +20,8 @@ struct common_opts {
 	bool follow;
 	char *cgroup;
 	bool all;
-	char **program; /* argv after "--", NULL-terminated; or NULL */
+	char **program;	       /* argv after "--", NULL-terminated; or NULL */
+	struct rlimit memlock; /* RLIMIT_MEMLOCK when memtally was started (main.c) */
 	/* how long: opts_run */
 	uint64_t interval_ns; /* 0: one report at the end */
 	uint64_t count;	      /* 0: no limit */

@@ -7,7 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-static void child(char *const *argv, int go, int fail)
+static void child(char *const *argv, const struct rlimit *memlock, int go, int fail)
 {
 	char byte;
 	ssize_t n;
@@ -19,13 +19,14 @@ static void child(char *const *argv, int go, int fail)
 	if (n != 1) /* the tracer is gone: the program was never to run untraced */
 		_exit(127);
 	signal(SIGPIPE, SIG_DFL); /* memtally ignores it; its children should not */
+	setrlimit(RLIMIT_MEMLOCK, memlock);
 	execvp(argv[0], argv);
 	err = errno;
 	n = write(fail, &err, sizeof(err));
 	_exit(n == sizeof(err) ? 127 : 126);
 }
 
-int spawn_hold(char *const *argv, struct spawn *ret)
+int spawn_hold(char *const *argv, const struct rlimit *memlock, struct spawn *ret)
 {
 	int go[2], fail[2], err;
 	pid_t pid;
@@ -42,7 +43,7 @@ int spawn_hold(char *const *argv, struct spawn *ret)
 	pid = fork();
 	if (pid == 0) {
 		close(go[1]);
-		child(argv, go[0], fail[1]);
+		child(argv, memlock, go[0], fail[1]);
 	}
 	err = -errno;
 	close(go[0]);

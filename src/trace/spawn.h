@@ -5,6 +5,7 @@
 #ifndef MEMTALLY_SPAWN_H
 #define MEMTALLY_SPAWN_H
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "lib/lib.h"
@@ -17,9 +18,10 @@ struct spawn {
 
 /*
  * Forks a child that waits. Call before signals are blocked, so that the program starts
- * with the signal mask and handlers the user's shell gave us. 0 or -errno.
+ * with the signal mask and handlers the user's shell gave us. memlock: its RLIMIT_MEMLOCK, for
+ * libbpf raises ours where the kernel charges maps to it (before Linux 5.11). 0 or -errno.
  */
-int spawn_hold(char *const *argv, struct spawn *ret);
+int spawn_hold(char *const *argv, const struct rlimit *memlock, struct spawn *ret);
 /* Lets it exec and waits until that has happened: 0, or the exec's -errno (child reaped). */
 int spawn_release(struct spawn *s);
 /* Ends a child that was never released; closes the fds. Accepts a zeroed struct. */

@@ -15,6 +15,8 @@
 #ifndef MEMTALLY_TRACER_H
 #define MEMTALLY_TRACER_H
 
+#include <sys/resource.h>
+
 #include "abi.h"
 #include "lib/object.h"
 #include "trace/loop.h"
@@ -36,12 +38,13 @@ struct tracer_config {
 	 * Without tracer_bind() there are only ticks.
 	 */
 	bool kernel;
-	const char *cgroup;   /* path of a cgroup v2 directory, or NULL */
-	char *const *program; /* NULL-terminated, or NULL */
-	uint64_t interval_ns; /* 0: one report at the end */
-	uint64_t count;	      /* reports; 0: no limit */
-	uint64_t duration_ns; /* 0: no limit */
-	bool no_stacks;	      /* no unwind tables are made */
+	const char *cgroup;    /* path of a cgroup v2 directory, or NULL */
+	char *const *program;  /* NULL-terminated, or NULL */
+	struct rlimit memlock; /* the program's RLIMIT_MEMLOCK */
+	uint64_t interval_ns;  /* 0: one report at the end */
+	uint64_t count;	       /* reports; 0: no limit */
+	uint64_t duration_ns;  /* 0: no limit */
+	bool no_stacks;	       /* no unwind tables are made */
 };
 
 struct tracer;

@@ -89,7 +89,7 @@ static int add_cgroup(struct tracer *t, const char *path, int depth)
 static int add_program(struct tracer *t, char **ret_msg)
 {
 	struct process *p;
-	int err = spawn_hold(t->cfg.program, &t->spawn);
+	int err = spawn_hold(t->cfg.program, &t->cfg.memlock, &t->spawn);
 
 	if (!err)
 		err = processes_add(t->processes, t->spawn.pid, &p);
