@@ -1,25 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* fault_tasks.bpf.h - tasks that come, exec and end: two programs each, see turns.bpf.h. */
+/* fault_tasks.bpf.h - what faults does about tasks that come, exec and end. */
 #ifndef FAULT_TASKS_BPF_H
 #define FAULT_TASKS_BPF_H
 
 #include "fault_counters.bpf.h"
 #include "procs.bpf.h"
-#include "turns.bpf.h"
-
-enum task_event { TURN_NEWTASK, TURN_EXEC, TURN_EXIT };
-
-#define TASK_PROGRAMS(name, event)                                     \
-	SEC("?raw_tp/" #event)                                         \
-	int fault_##name(struct bpf_raw_tracepoint_args *ctx)          \
-	{                                                              \
-		return on_##name(ctx, FIRST);                          \
-	}                                                              \
-	SEC("?raw_tp/" #event)                                         \
-	int fault_##name##_second(struct bpf_raw_tracepoint_args *ctx) \
-	{                                                              \
-		return on_##name(ctx, SECOND);                         \
-	}
+#include "task_turns.bpf.h"
 
 static __always_inline int on_newtask(struct bpf_raw_tracepoint_args *ctx, enum turn turn)
 {
@@ -72,8 +58,8 @@ static __always_inline int on_exit(void *ctx, enum turn turn)
 	return 0;
 }
 
-TASK_PROGRAMS(newtask, task_newtask)
-TASK_PROGRAMS(exec, sched_process_exec)
-TASK_PROGRAMS(exit, sched_process_exit)
+TASK_PROGRAMS(fault_newtask, task_newtask, on_newtask)
+TASK_PROGRAMS(fault_exec, sched_process_exec, on_exec)
+TASK_PROGRAMS(fault_exit, sched_process_exit, on_exit)
 
 #endif

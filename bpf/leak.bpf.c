@@ -26,10 +26,10 @@
 #define OUTSTANDING_SLOTS
 #include "outstanding.bpf.h"
 #include "probe_name.bpf.h"
-#include "procs.bpf.h"
 #include "alloc_spec.h"
 #include "leak_call.bpf.h"
 #include "leak_stack.bpf.h"
+#include "leak_tasks.bpf.h"
 
 #define MAP_ANONYMOUS 0x20
 
@@ -362,30 +362,5 @@ int leak_ret_site(struct pt_regs *ctx)
 {
 	leave(ctx, TAKE_AT_RET_SITE);
 	NO_PRIVATE_STACK(ctx);
-	return 0;
-}
-
-/* ---- processes ---- */
-
-SEC("?tp/task/task_newtask")
-int leak_newtask(struct trace_event_raw_task_newtask *ctx)
-{
-	return procs_newtask(BPF_CORE_READ(ctx, pid), BPF_CORE_READ(ctx, clone_flags));
-}
-
-SEC("?tp/sched/sched_process_exec")
-int leak_exec(void *ctx)
-{
-	struct thread *t = thread_find();
-
-	if (t)
-		t->call.proc_key = 0;
-	return procs_exec();
-}
-
-SEC("?tp/sched/sched_process_exit")
-int leak_exit(void *ctx)
-{
-	thread_slot_leave();
 	return 0;
 }

@@ -74,14 +74,6 @@ static void hooks_fill(const struct faults *f, struct hook h[N_HOOKS])
 	memcpy(h, all, sizeof(all));
 }
 
-static struct bpf_program *second(const struct faults *f, const struct hook *h)
-{
-	char name[64];
-
-	snprintf(name, sizeof(name), "%s_second", bpf_program__name(h->prog));
-	return bpf_object__find_program_by_name(f->bpf->obj, name);
-}
-
 void faults_select(struct faults *f)
 {
 	struct hook h[N_HOOKS];
@@ -90,7 +82,8 @@ void faults_select(struct faults *f)
 	for (size_t i = 0; i < N_HOOKS; i++) {
 		bpf_program__set_autoload(h[i].prog, h[i].wanted);
 		if (h[i].kind == HOOK_TURNS)
-			bpf_program__set_autoload(second(f, &h[i]), h[i].wanted);
+			bpf_program__set_autoload(program_second(f->bpf->obj, h[i].prog),
+						  h[i].wanted);
 	}
 	bpf_program__set_autoload(f->bpf->progs.fault_tasks, f->bpf->rodata->fault_cfg.counters);
 	bpf_program__set_autoload(f->bpf->progs.fault_pages, f->o->sample > 1);
@@ -127,10 +120,10 @@ static int attach_every_cpu(struct faults *f, const struct hook *h)
 	return err;
 }
 
-static int attach_raw(struct faults *f, struct bpf_program *prog, const char *name)
+static int attach_raw_kept(struct faults *f, struct bpf_program *prog, const char *name)
 {
-	struct bpf_link *link = bpf_program__attach_raw_tracepoint(prog, name);
-	int err = libbpf_get_error(link);
+	struct bpf_link *link;
+	int err = attach_raw(prog, name, &link);
 
 	return err ? err : keep_link(f, link);
 }
@@ -145,9 +138,9 @@ static int attach_function(struct faults *f, struct bpf_program *prog)
 
 static int attach_turns(struct faults *f, const struct hook *h)
 {
-	int err = attach_raw(f, h->prog, h->name);
+	int err = attach_raw_kept(f, h->prog, h->name);
 
-	return err ? err : attach_raw(f, second(f, h), h->name);
+	return err ? err : attach_raw_kept(f, program_second(f->bpf->obj, h->prog), h->name);
 }
 
 static int attach_hook(struct faults *f, const struct hook *h)
@@ -160,7 +153,7 @@ static int attach_hook(struct faults *f, const struct hook *h)
 	if (h->kind == HOOK_EVENT)
 		return attach_every_cpu(f, h);
 	if (h->kind == HOOK_RAW)
-		return attach_raw(f, h->prog, h->name);
+		return attach_raw_kept(f, h->prog, h->name);
 	if (h->kind == HOOK_TURNS)
 		return attach_turns(f, h);
 	if (h->kind == HOOK_FUNCTION)

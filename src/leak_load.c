@@ -146,6 +146,47 @@ static int open_bpf(struct leak *l)
 	return skeleton_open(l->bpf->skeleton, skeleton_is_old(), old, old_size);
 }
 
+/* An event of tasks and its two programs (bpf/turns.bpf.h). */
+struct task_hook {
+	const char *event;
+	struct bpf_program *progs[2];
+	struct bpf_link **links[2];
+	bool wanted;
+};
+
+enum { TASK_HOOKS = 3 };
+
+static void task_hooks_fill(const struct leak *l, struct task_hook h[TASK_HOOKS])
+{
+	struct leak_bpf *b = l->bpf;
+	struct task_hook all[TASK_HOOKS] = {
+		{"sched_process_exec",
+		 {b->progs.leak_exec, b->progs.leak_exec_second},
+		 {&b->links.leak_exec, &b->links.leak_exec_second},
+		 true},
+		{"task_newtask",
+		 {b->progs.leak_newtask, b->progs.leak_newtask_second},
+		 {&b->links.leak_newtask, &b->links.leak_newtask_second},
+		 l->o->common.follow},
+		{"sched_process_exit",
+		 {b->progs.leak_exit, b->progs.leak_exit_second},
+		 {&b->links.leak_exit, &b->links.leak_exit_second},
+		 threads_have_slots()},
+	};
+
+	memcpy(h, all, sizeof(all));
+}
+
+static void select_tasks(const struct leak *l)
+{
+	struct task_hook h[TASK_HOOKS];
+
+	task_hooks_fill(l, h);
+	for (size_t i = 0; i < TASK_HOOKS; i++)
+		for (size_t turn = 0; turn < 2; turn++)
+			bpf_program__set_autoload(h[i].progs[turn], h[i].wanted);
+}
+
 int leak_load(struct leak *l)
 {
 	struct probes_programs programs;
@@ -160,9 +201,7 @@ int leak_load(struct leak *l)
 	programs = (struct probes_programs){l->bpf->progs.leak_enter, l->bpf->progs.leak_return,
 					    l->bpf->progs.leak_ret_site, l->bpf->progs.leak_call,
 					    l->bpf->maps.probe_names};
-	bpf_program__set_autoload(l->bpf->progs.leak_exec, true);
-	bpf_program__set_autoload(l->bpf->progs.leak_newtask, l->o->common.follow);
-	bpf_program__set_autoload(l->bpf->progs.leak_exit, threads_have_slots());
+	select_tasks(l);
 	err = size_maps(l);
 	if (!err)
 		err = probes_prepare(l->probes, &programs);
@@ -182,19 +221,21 @@ int leak_load(struct leak *l)
 
 /* ---- attach ---- */
 
-static int attach_tracepoints(struct leak *l)
+static int attach_tasks(struct leak *l)
 {
-	int err = attach_tracepoint(l->bpf->progs.leak_exec, "sched", "sched_process_exec",
-				    &l->bpf->links.leak_exec);
+	struct task_hook h[TASK_HOOKS];
+	int err = 0;
 
-	if (!err && l->o->common.follow)
-		err = attach_tracepoint(l->bpf->progs.leak_newtask, "task", "task_newtask",
-					&l->bpf->links.leak_newtask);
-	if (!err && threads_have_slots())
-		err = attach_tracepoint(l->bpf->progs.leak_exit, "sched", "sched_process_exit",
-					&l->bpf->links.leak_exit);
-	if (err)
-		log_error("cannot attach to the process tracepoints: %s", errno_name(err));
+	task_hooks_fill(l, h);
+	for (size_t i = 0; i < TASK_HOOKS && !err; i++) {
+		if (!h[i].wanted)
+			continue;
+		err = attach_raw(h[i].progs[0], h[i].event, h[i].links[0]);
+		if (!err)
+			err = attach_raw(h[i].progs[1], h[i].event, h[i].links[1]);
+		if (err)
+			log_error("cannot attach to '%s': %s", h[i].event, errno_name(err));
+	}
 	return err;
 }
 
@@ -209,7 +250,7 @@ int leak_attach(struct leak *l)
 		.max_frames = (uint32_t)l->o->common.max_frames,
 	};
 	_cleanup_free_ char *msg = NULL;
-	int err = attach_tracepoints(l);
+	int err = attach_tasks(l);
 
 	if (err)
 		return err;

@@ -53,7 +53,8 @@ int leak_losses_read(struct leak *l, struct losses *ret)
 				     "allocations without a stack: the event ring was full",
 				     "give memtally more CPU"});
 	losses_add(&n,
-		   (struct loss){"probes_missed", collect_misses(l->bpf->obj, NULL, 0),
+		   (struct loss){"probes_missed",
+				 collect_misses(l->bpf->obj, NULL, stats[STAT_EVENTS_SAVED]),
 				 "probe hits that the kernel skipped (recursion_misses)",
 				 "another tracer on the same functions, or a preemptible kernel"});
 	losses_add_tracer(&n, l->tracer);

@@ -125,13 +125,6 @@ struct trace_entry {
 	int pid;
 };
 
-/* leak: processes made by clone() */
-struct trace_event_raw_task_newtask {
-	struct trace_entry ent;
-	pid_t pid;
-	u64 clone_flags;
-};
-
 /* kmem */
 struct list_head {
 	struct list_head *next, *prev;

@@ -84,6 +84,24 @@ int attach_tracepoint(struct bpf_program *prog, const char *category, const char
 	return attach_event(prog, &attr, 0, ret);
 }
 
+int attach_raw(struct bpf_program *prog, const char *name, struct bpf_link **ret)
+{
+	struct bpf_link *link = bpf_program__attach_raw_tracepoint(prog, name);
+	int err = libbpf_get_error(link);
+
+	if (!err)
+		*ret = link;
+	return err;
+}
+
+struct bpf_program *program_second(const struct bpf_object *obj, const struct bpf_program *prog)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s_second", bpf_program__name(prog));
+	return bpf_object__find_program_by_name(obj, name);
+}
+
 int attach_software_event(struct bpf_program *prog, uint64_t config, int cpu, struct bpf_link **ret)
 {
 	struct perf_event_attr attr = {

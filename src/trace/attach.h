@@ -9,6 +9,7 @@
 
 #include "lib/lib.h"
 
+struct bpf_object;
 struct bpf_program;
 struct bpf_link;
 
@@ -18,6 +19,12 @@ int tracepoint_id(const char *category, const char *name);
 /* Attaches to category:name, on every CPU and process. 0 or -errno; *ret is the caller's. */
 int attach_tracepoint(struct bpf_program *prog, const char *category, const char *name,
 		      struct bpf_link **ret);
+
+/* Attaches to a raw tracepoint. 0 or -errno; *ret is the caller's. */
+int attach_raw(struct bpf_program *prog, const char *name, struct bpf_link **ret);
+
+/* The second program of an event whose first is prog (bpf/turns.bpf.h); NULL if it has none. */
+struct bpf_program *program_second(const struct bpf_object *obj, const struct bpf_program *prog);
 
 /*
  * Attaches to every event PERF_COUNT_SW_... on one CPU, of all processes. 0 or -errno,

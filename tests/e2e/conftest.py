@@ -577,3 +577,12 @@ def need(tool):
     if not shutil.which(tool):
         pytest.skip(f"no {tool} on this machine")
     return shutil.which(tool)
+
+
+@pytest.fixture
+def map_readers(victim):
+    """As many as processors: who else runs meets one that was preempted in a bpf() call."""
+    readers = [victim("map_reader-o2") for _ in range(os.cpu_count())]
+    for r in readers:
+        r.say()
+        r.expect("running")

@@ -520,15 +520,6 @@ def test_ended_processes_stay_in_the_last_report(faults, count_method, tmp_path)
     assert sum(o["minor"] for o in f.of("process")) == f.one("check")["traced_minor"]
 
 
-@pytest.fixture
-def map_readers(victim):
-    """As many as processors: who else runs meets one that was preempted in a bpf() call."""
-    readers = [victim("map_reader-o2") for _ in range(os.cpu_count())]
-    for r in readers:
-        r.say()
-        r.expect("running")
-
-
 def test_others_at_their_maps_hide_no_fault(map_readers, victim, faults):
     """The kernel skips programs on faults meanwhile: these count, without time, and it is told."""
     victims = [victim("faults_table-o2", "--case", "anon", "--pages", 20000) for _ in range(2)]

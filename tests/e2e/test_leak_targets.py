@@ -311,6 +311,18 @@ def test_follow_grandchildren(tally, tmp_path):
     assert t.end["program_status"] == 0
 
 
+def test_others_at_their_maps_hide_no_process(map_readers, tally, tmp_path):
+    """Where the kernel skips programs meanwhile: each fork and each exec is seen all the same."""
+    files = [tmp_path / f"truth{i}" for i in range(30)]
+    script = tmp_path / "script"
+    script.write_text("".join(f"{victim_path('exec-o2')} --no-wait --truth {f}\n" for f in files))
+    t = tally("--follow", "--", "sh", script).wait()
+    for file in files:
+        truth = truth_in(file)
+        assert_truth(t.last, truth, pid=truth["pid"])
+    t.assert_clean()
+
+
 @pytest.fixture
 def exec_unread(tally):
     """run(script, done): what a traced shell then runs, while memtally stands still till done()."""
