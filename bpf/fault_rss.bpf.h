@@ -23,12 +23,14 @@
 #define RSS_HUGE 1
 __u32 rss_has_huge;
 
-/* Memory that was touched first: its physical address; in a sample, of its struct page. */
+/* Memory that was touched first: the address of its struct page. */
 struct rss_page {
 	__u64 at;
 	__u32 order;
 	__u32 huge;
 };
+
+#define GFP_MOVABLE 0x8 /* ___GFP_MOVABLE: pages for users, not page tables */
 
 /* ---- the table ---- */
 
@@ -83,7 +85,7 @@ static __always_inline void fault_rss_add(const struct fault *f, struct fault_th
 
 	if (!t || !f->timed || !f->pages || !rss_counts(f))
 		return;
-	page.at = (f->cause == FAULT_FILE_COW ? t->first_pfn : t->pfn) << fault_cfg.page_shift;
+	page.at = f->cause == FAULT_FILE_COW ? t->first_page : t->page;
 	page.order = f->cause == FAULT_FILE_COW ? 0 : f->order;
 	page.huge = f->cause == FAULT_THP;
 	if (page.at)
@@ -109,20 +111,24 @@ static __always_inline void rss_del_huge(__u64 at, __u64 freed)
 		__sync_fetch_and_add(&s->bytes, -freed);
 }
 
-static __always_inline void fault_rss_del(__u64 pfn, __u32 order)
+/*
+ * The first page of the huge one that a page is part of, or was: frames are numbered from an
+ * address that is aligned for it, and a struct page has 64 bytes wherever there are cgroups.
+ */
+static __always_inline __u64 huge_first(__u64 page)
 {
-	__u64 first = pfn & ~((1ULL << HUGE_ORDER) - 1);
+	return page & ~(((__u64)bpf_core_type_size(struct page) << HUGE_ORDER) - 1);
+}
 
-	if (order < HUGE_ORDER && rss_take(pfn << fault_cfg.page_shift, 0))
+static __always_inline void fault_rss_del(__u64 page, __u32 order)
+{
+	if (order < HUGE_ORDER && rss_take(page, 0))
 		return;
 	if (rss_has_huge)
-		rss_del_huge(first << fault_cfg.page_shift,
-			     1ULL << fault_cfg.page_shift << (order & 31));
+		rss_del_huge(huge_first(page), 1ULL << fault_cfg.page_shift << (order & 31));
 }
 
 /* ---- a sample ---- */
-
-#define GFP_MOVABLE 0x8 /* ___GFP_MOVABLE: pages for users, not page tables */
 
 /* v5.16 (7b230db3b8d3 "mm: Introduce struct folio"); at the same place as a page's. */
 struct folio___rss {

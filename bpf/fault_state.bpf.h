@@ -7,20 +7,6 @@
 #include "faults_abi.h"
 #include "fault_vma.bpf.h"
 
-/* The record of a tracepoint that is the same on every kernel from 5.10 to 7.2. */
-struct page_free_record {
-	__u64 entry;
-	__u64 pfn;
-	__u32 order;
-};
-
-/* gfp_flags moved in 6.1 */
-struct trace_event_raw_mm_page_alloc___faults {
-	unsigned long pfn;
-	unsigned int order;
-	unsigned long gfp_flags;
-} __attribute__((preserve_access_index));
-
 struct task_struct___faults {
 	int pid;
 	int pagefault_disabled; /* > 0: it reads user memory that may be missing */
@@ -130,7 +116,7 @@ static __always_inline __u64 fault_wanted(struct fault_scratch *s)
 
 struct fault_thread {
 	__u64 address, start_ns, error;
-	__u64 pfn, first_pfn; /* allocated since START: the largest, the first */
+	__u64 page, first_page; /* struct page, allocated since START: the largest, the first */
 	__u32 pages, order;
 	__u8 open, has_error, counted, ended, pad[4];
 	/*

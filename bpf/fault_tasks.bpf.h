@@ -5,7 +5,7 @@
 
 #include "fault_counters.bpf.h"
 #include "procs.bpf.h"
-#include "task_turns.bpf.h"
+#include "turns.bpf.h"
 
 static __always_inline int on_newtask(struct bpf_raw_tracepoint_args *ctx, enum turn turn)
 {
@@ -58,8 +58,8 @@ static __always_inline int on_exit(void *ctx, enum turn turn)
 	return 0;
 }
 
-TASK_PROGRAMS(fault_newtask, task_newtask, on_newtask)
-TASK_PROGRAMS(fault_exec, sched_process_exec, on_exec)
-TASK_PROGRAMS(fault_exit, sched_process_exit, on_exit)
+TURN_PROGRAMS(fault_newtask, task_newtask, on_newtask)
+TURN_PROGRAMS(fault_exec, sched_process_exec, on_exec)
+TURN_PROGRAMS(fault_exit, sched_process_exit, on_exit)
 
 #endif

@@ -34,6 +34,7 @@
 #include "fault_cells.bpf.h"
 #include "fault_rss.bpf.h"
 #include "fault_counters.bpf.h"
+#include "fault_pages.bpf.h"
 #include "fault_tasks.bpf.h"
 
 #define SIGBUS	7
@@ -66,7 +67,6 @@ static __noinline int end_late(struct fault_thread *t, struct fault_scratch *s, 
 	struct fault f = {.major = major, .address = t->address};
 
 	begun_fill(&f, t);
-	f.begun = t->pages > 0; /* a program on its allocation may have been skipped, too */
 	s->regs.sp = 0;
 	if (fault_cfg.classify)
 		fault_classify(&f, s);
@@ -107,7 +107,7 @@ static __always_inline int on_start(const struct fault_begin *b)
 	t->address = b->address;
 	t->pages = 0;
 	t->order = 0;
-	t->pfn = t->first_pfn = 0;
+	t->page = t->first_page = 0;
 	t->open = 1;
 	t->start_ns = bpf_ktime_get_ns();
 	return 0;
@@ -164,27 +164,6 @@ int fault_abort(__u64 *ctx)
 	if (!abort_wanted(far, esr))
 		return 0;
 	return on_start(&(struct fault_begin){abort_address(far), abort_error(esr), 1});
-}
-
-SEC("?tp/kmem/mm_page_alloc")
-int fault_page_alloc(struct trace_event_raw_mm_page_alloc___faults *ctx)
-{
-	__u64 pfn = ctx->pfn;
-	__u32 order = ctx->order;
-	struct fault_thread *t;
-
-	if (!(ctx->gfp_flags & GFP_MOVABLE))
-		return 0;
-	t = fault_thread_find();
-	if (!t || !t->open || pfn == ~0ULL)
-		return 0; /* ~0: none was to be had */
-	if (!t->pages++)
-		t->first_pfn = pfn;
-	if (order >= t->order || !t->pfn) {
-		t->order = order;
-		t->pfn = pfn;
-	}
-	return 0;
 }
 
 /* ---- the end ---- */
@@ -277,21 +256,6 @@ int fault_signal(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	fault_bad(t, s, &sig, proc_key);
 	t->open = 0;
-	return 0;
-}
-
-/* ---- pages that go ---- */
-
-SEC("?tp/kmem/mm_page_free")
-int fault_page_free(const struct page_free_record *ctx)
-{
-	struct fault_thread *t = fault_thread_find();
-
-	if (t && t->open && t->pfn == ctx->pfn)
-		t->pfn = 0; /* another thread was faster: never mapped */
-	if (t && t->open && t->first_pfn == ctx->pfn)
-		t->first_pfn = 0;
-	fault_rss_del(ctx->pfn, ctx->order);
 	return 0;
 }
 

@@ -4,7 +4,7 @@
 #define LEAK_TASKS_BPF_H
 
 #include "procs.bpf.h"
-#include "task_turns.bpf.h"
+#include "turns.bpf.h"
 
 struct task_struct___leak {
 	int pid;
@@ -41,8 +41,8 @@ static __always_inline int on_exit(void *ctx, enum turn turn)
 	return 0;
 }
 
-TASK_PROGRAMS(leak_newtask, task_newtask, on_newtask)
-TASK_PROGRAMS(leak_exec, sched_process_exec, on_exec)
-TASK_PROGRAMS(leak_exit, sched_process_exit, on_exit)
+TURN_PROGRAMS(leak_newtask, task_newtask, on_newtask)
+TURN_PROGRAMS(leak_exec, sched_process_exec, on_exec)
+TURN_PROGRAMS(leak_exit, sched_process_exit, on_exit)
 
 #endif

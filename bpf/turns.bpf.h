@@ -18,6 +18,28 @@
 
 enum turn { FIRST, SECOND };
 
+/* Numbers of events for turn_taken(); cache_turns.bpf.h has its own. */
+enum turn_event {
+	TURN_NEWTASK, /* by the thread that comes */
+	TURN_EXEC,    /* by the running thread, as the next */
+	TURN_EXIT,
+	TURN_PAGE_ALLOC, /* by struct page */
+	TURN_PAGE_FREE,
+};
+
+/* The two programs of a raw tracepoint. call: a function of context and turn, returning 0. */
+#define TURN_PROGRAMS(name, event, call)                       \
+	SEC("?raw_tp/" #event)                                 \
+	int name(struct bpf_raw_tracepoint_args *ctx)          \
+	{                                                      \
+		return call(ctx, FIRST);                       \
+	}                                                      \
+	SEC("?raw_tp/" #event)                                 \
+	int name##_second(struct bpf_raw_tracepoint_args *ctx) \
+	{                                                      \
+		return call(ctx, SECOND);                      \
+	}
+
 #define TURN_MARKS 4096 /* a power of two */
 
 /* What the first program saw and the second has not met yet, by a hash of it. */
@@ -29,12 +51,12 @@ struct {
 } turn_marks SEC(".maps");
 
 /*
- * Whether this turn of an event of a task has anything to do; event: any number for it. Should
- * two tasks meet at one mark between their programs, both may be seen twice.
+ * Whether this turn of an event of a task or a page has anything to do; event: any number for
+ * it. Should two meet at one mark between their programs, both may be seen twice.
  */
-static __always_inline int turn_taken(__u32 tid, __u32 event, enum turn turn)
+static __always_inline int turn_taken(__u64 what, __u32 event, enum turn turn)
 {
-	__u64 mark = hash_mix(tid, event + 1);
+	__u64 mark = hash_mix(what, event + 1);
 	__u32 place = mark & (TURN_MARKS - 1);
 	__u64 *m = bpf_map_lookup_elem(&turn_marks, &place);
 

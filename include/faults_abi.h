@@ -50,8 +50,10 @@ struct fault_cfg {
 	__u32 rss_every;   /* one of this many pages; a power of two */
 	__u32 page_shift;
 	__u32 both_ends; /* minor and major: what has no END failed, what has no event was taken */
+	__u32 turns;	 /* pages have a second program each (bpf/turns.bpf.h) */
 	__u32 counters;	 /* FAULT_COUNTERS_*: what of the kernel's own is taken; 0: events */
-	__u64 seed;	 /* of the sample of pages */
+	__u32 pad;
+	__u64 seed; /* of the sample of pages */
 };
 
 #define FAULT_COUNTERS_MINOR 1u
@@ -147,7 +149,7 @@ struct fault_bad_event {
 	char comm[16];
 };
 
-_Static_assert(sizeof(struct fault_cfg) == 48, "fault_cfg");
+_Static_assert(sizeof(struct fault_cfg) == 56, "fault_cfg");
 _Static_assert(sizeof(struct fault_key) == 48, "fault_key");
 _Static_assert(sizeof(struct fault_cell) == 288, "fault_cell");
 _Static_assert(sizeof(struct fault_proc) == 48, "fault_proc");

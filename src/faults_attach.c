@@ -16,18 +16,18 @@
 #include "trace/features.h"
 
 enum hook_kind {
-	HOOK_EVENT,	 /* software event, see config */
-	HOOK_TRACEPOINT, /* classic: see category */
-	HOOK_RAW,	 /* raw tracepoint */
-	HOOK_TURNS,	 /* likewise, with a second program (bpf/turns.bpf.h) */
-	HOOK_FUNCTION,	 /* the one of the program's section */
+	HOOK_EVENT,    /* software event, see config */
+	HOOK_RAW,      /* raw tracepoint */
+	HOOK_TURNS,    /* likewise, with a second program (bpf/turns.bpf.h) */
+	HOOK_PAGES,    /* likewise, where the kernel may skip one */
+	HOOK_FUNCTION, /* the one of the program's section */
 };
 
 struct hook {
 	struct bpf_program *prog;
 	enum hook_kind kind;
 	uint64_t config;
-	const char *category, *name;
+	const char *name;
 	bool wanted;
 };
 
@@ -43,35 +43,37 @@ static void hooks_fill(const struct faults *f, struct hook h[N_HOOKS])
 	bool timed = o->detail != FAULTS_DETAIL_COUNT && !sampled;
 	bool full = o->detail == FAULTS_DETAIL_FULL && !o->bad && !sampled;
 	struct hook all[N_HOOKS] = {
-		{f->bpf->progs.fault_start, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS, NULL,
-		 "page-faults", timed && !exceptions && !aborts},
-		{f->bpf->progs.fault_exception_user, HOOK_RAW, 0, NULL, "page_fault_user",
+		{f->bpf->progs.fault_start, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS, "page-faults",
+		 timed && !exceptions && !aborts},
+		{f->bpf->progs.fault_exception_user, HOOK_RAW, 0, "page_fault_user",
 		 timed && exceptions},
-		{f->bpf->progs.fault_exception_kernel, HOOK_RAW, 0, NULL, "page_fault_kernel",
+		{f->bpf->progs.fault_exception_kernel, HOOK_RAW, 0, "page_fault_kernel",
 		 timed && exceptions},
-		{f->bpf->progs.fault_abort, HOOK_FUNCTION, 0, NULL, "do_mem_abort",
-		 timed && aborts},
-		{f->bpf->progs.fault_minor, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS_MIN, NULL,
+		{f->bpf->progs.fault_abort, HOOK_FUNCTION, 0, "do_mem_abort", timed && aborts},
+		{f->bpf->progs.fault_minor, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS_MIN,
 		 "minor-faults", ends && (both || o->minor)},
-		{f->bpf->progs.fault_major, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS_MAJ, NULL,
+		{f->bpf->progs.fault_major, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS_MAJ,
 		 "major-faults", ends && (both || o->major)},
-		{f->bpf->progs.fault_page_alloc, HOOK_TRACEPOINT, 0, "kmem", "mm_page_alloc", full},
-		{f->bpf->progs.fault_page_free, HOOK_TRACEPOINT, 0, "kmem", "mm_page_free",
-		 o->rss && !sampled},
-		{f->bpf->progs.fault_sample_alloc, HOOK_RAW, 0, NULL, "mm_page_alloc", sampled},
-		{f->bpf->progs.fault_sample_kernel, HOOK_RAW, 0, NULL, "page_fault_kernel",
+		{f->bpf->progs.fault_page_alloc, HOOK_PAGES, 0, "mm_page_alloc", full},
+		{f->bpf->progs.fault_page_free, HOOK_PAGES, 0, "mm_page_free", o->rss && !sampled},
+		{f->bpf->progs.fault_sample_alloc, HOOK_RAW, 0, "mm_page_alloc", sampled},
+		{f->bpf->progs.fault_sample_kernel, HOOK_RAW, 0, "page_fault_kernel",
 		 sampled && exceptions},
-		{f->bpf->progs.fault_sample_abort, HOOK_FUNCTION, 0, NULL, "do_mem_abort",
+		{f->bpf->progs.fault_sample_abort, HOOK_FUNCTION, 0, "do_mem_abort",
 		 sampled && aborts},
-		{f->bpf->progs.fault_signal, HOOK_RAW, 0, NULL, "signal_generate",
-		 timed && !o->rss},
-		{f->bpf->progs.fault_exit, HOOK_TURNS, 0, NULL, "sched_process_exit", true},
-		{f->bpf->progs.fault_newtask, HOOK_TURNS, 0, NULL, "task_newtask",
-		 o->common.follow},
-		{f->bpf->progs.fault_exec, HOOK_TURNS, 0, NULL, "sched_process_exec", true},
+		{f->bpf->progs.fault_signal, HOOK_RAW, 0, "signal_generate", timed && !o->rss},
+		{f->bpf->progs.fault_exit, HOOK_TURNS, 0, "sched_process_exit", true},
+		{f->bpf->progs.fault_newtask, HOOK_TURNS, 0, "task_newtask", o->common.follow},
+		{f->bpf->progs.fault_exec, HOOK_TURNS, 0, "sched_process_exec", true},
 	};
 
 	memcpy(h, all, sizeof(all));
+}
+
+static bool has_second(const struct hook *h)
+{
+	return h->kind == HOOK_TURNS ||
+	       (h->kind == HOOK_PAGES && feature_has(FEATURE_EVENTS_SKIPPED));
 }
 
 void faults_select(struct faults *f)
@@ -81,7 +83,7 @@ void faults_select(struct faults *f)
 	hooks_fill(f, h);
 	for (size_t i = 0; i < N_HOOKS; i++) {
 		bpf_program__set_autoload(h[i].prog, h[i].wanted);
-		if (h[i].kind == HOOK_TURNS)
+		if (has_second(&h[i]))
 			bpf_program__set_autoload(program_second(f->bpf->obj, h[i].prog),
 						  h[i].wanted);
 	}
@@ -140,26 +142,18 @@ static int attach_turns(struct faults *f, const struct hook *h)
 {
 	int err = attach_raw_kept(f, h->prog, h->name);
 
-	return err ? err : attach_raw_kept(f, program_second(f->bpf->obj, h->prog), h->name);
+	if (!err && has_second(h))
+		err = attach_raw_kept(f, program_second(f->bpf->obj, h->prog), h->name);
+	return err;
 }
 
 static int attach_hook(struct faults *f, const struct hook *h)
 {
-	struct bpf_link *link;
-	int err;
-
 	if (!h->wanted)
 		return 0;
 	if (h->kind == HOOK_EVENT)
 		return attach_every_cpu(f, h);
-	if (h->kind == HOOK_RAW)
-		return attach_raw_kept(f, h->prog, h->name);
-	if (h->kind == HOOK_TURNS)
-		return attach_turns(f, h);
-	if (h->kind == HOOK_FUNCTION)
-		return attach_function(f, h->prog);
-	err = attach_tracepoint(h->prog, h->category, h->name, &link);
-	return err ? err : keep_link(f, link);
+	return h->kind == HOOK_FUNCTION ? attach_function(f, h->prog) : attach_turns(f, h);
 }
 
 static int attach_hooks(struct faults *f, size_t from, size_t to)

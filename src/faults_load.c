@@ -34,6 +34,7 @@ static void configure(struct faults *f)
 	cfg->task_storage = feature_has(FEATURE_TASK_STORAGE);
 	fc->classify = o->detail == FAULTS_DETAIL_FULL && !o->bad && o->sample == 1;
 	fc->timed = o->detail != FAULTS_DETAIL_COUNT && o->sample == 1;
+	fc->turns = feature_has(FEATURE_EVENTS_SKIPPED);
 	fc->both_ends = fc->timed && o->major == o->minor;
 	fc->by_stack = !!(f->by & FAULTS_BY_STACK) && !o->bad;
 	fc->by_thread = !!(f->by & FAULTS_BY_THREAD);

@@ -7,6 +7,7 @@
 #include "faults.h"
 #include "lib/log.h"
 #include "trace/collect.h"
+#include "trace/features.h"
 
 /* What the BPF side counts: one row per loss counter of faults_abi.h ... */
 static const struct stat_loss own_losses[] = {
@@ -49,17 +50,15 @@ static const struct stat_loss common_losses[] = {
  * A program is skipped where another one runs on the CPU. These may be: what then happens in
  * an interrupt, or in our own reading of a user stack, is no fault of a process and no page
  * of one. (Were a page of a process freed so, its next use would show it: frees_missed. Of a
- * sample of pages so few more or less are missing.)
+ * sample of pages so few more or less are missing.) Where tasks are skipped, too, they may
+ * not: second programs see what these did not.
  */
 static bool may_miss(const struct bpf_program *p)
 {
-	static const char *const names[] = {"fault_page_alloc", "fault_page_free",
-					    "fault_sample_alloc"};
+	const char *name = bpf_program__name(p);
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (strcmp(bpf_program__name(p), names[i]) == 0)
-			return true;
-	return false;
+	return strcmp(name, "fault_sample_alloc") == 0 ||
+	       (strncmp(name, "fault_page_", 11) == 0 && !feature_has(FEATURE_EVENTS_SKIPPED));
 }
 
 static int on_unsent(const struct fault_cell *c, void *arg)
