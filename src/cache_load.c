@@ -334,15 +334,26 @@ int cache_attach(struct cache *c)
 	return err ? err : attach_rest(c);
 }
 
+static void detach_backwards(const struct bpf_object_skeleton *s)
+{
+	for (int i = s->prog_cnt - 1; i >= 0; i--) {
+		const struct bpf_prog_skeleton *p =
+			(const void *)((const char *)s->progs + i * s->prog_skel_sz);
+
+		bpf_link__destroy(*p->link);
+		*p->link = NULL;
+	}
+}
+
+/* Entries before returns: without those a call would seem to have no end. */
 void cache_detach(struct cache *c)
 {
-	for (size_t i = 0; i < c->links.n; i++)
-		bpf_link__destroy(c->links.v[i]);
-	c->links.n = 0;
+	while (c->links.n)
+		bpf_link__destroy(c->links.v[--c->links.n]);
 	if (c->bpf)
-		cache_bpf__detach(c->bpf);
+		detach_backwards(c->bpf->skeleton);
 	if (c->calls)
-		cache_calls_bpf__detach(c->calls);
+		detach_backwards(c->calls->skeleton);
 }
 
 void cache_unload(struct cache *c)
