@@ -22,6 +22,10 @@ def clock_of(screen):
     return found[0] if found else ""
 
 
+# For a shell's command line: an empty screen, without a program that may be missing.
+CLEAR = r"printf '\e[H\e[2J'"
+
+
 class Terminal:
     """A shell in a terminal of its own."""
 
@@ -75,10 +79,12 @@ class LiveTable(Terminal):
     command = None
     memtally = MEMTALLY
 
-    def start(self, *args, env=""):
+    def start(self, *args, env="", live=True):
+        """Until the table is drawn; live=False: until there is text."""
         args = " ".join(map(str, args))
-        self.type(f"clear; {env} {self.memtally} {self.command} {args}; echo status=$?\n")
-        self.wait(lambda s: s.startswith(self.command) or has_status(s), "the table")
+        self.type(f"{CLEAR}; {env} {self.memtally} {self.command} {args}; echo status=$?\n")
+        self.wait(lambda s: s.startswith(self.command) and (clock_of(s) or not live)
+                  or has_status(s), "the table")
         self.pid = host_pid_below(self.shell, "memtally")
         self.bpf = BpfIds(self.pid)
         wait_until(lambda: self.bpf.collect().ids["prog"] or has_status(self.screen()), "programs")
@@ -92,7 +98,7 @@ class LiveTable(Terminal):
         """Its last words; the terminal is as a shell wants it, the kernel as before."""
         screen = self.wait(has_status, "the end")
         assert "Traced for" in screen, screen
-        self.type("clear; stty -a\n")
+        self.type(f"{CLEAR}; stty -a\n")
         modes = self.wait(lambda s: "icanon" in s and has_prompt(s), "stty").split()
         assert all(mode in modes for mode in ("echo", "icanon", "isig", "onlcr")), modes
         self.bpf.assert_gone()

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from conftest import DEADLINE, FINE, memtally, wait_until
-from terminal import LiveTable, clock_of, has_prompt
+from terminal import CLEAR, LiveTable, clock_of, has_prompt
 
 PAGE = 4096
 TITLES = ["PID", "UID", "CMD", "HITS", "MISSES", "RA", "DIRTIES", "READ_HIT%", "WRITE_HIT%",
@@ -228,7 +228,7 @@ def test_suspended(cachetop, readers):
     cachetop.wait_rows(lambda r: len(r) == 3, "three readers")
     cachetop.keys("C-z")
     cachetop.wait(lambda s: "Stopped" in s, "stopped")
-    cachetop.type("clear; stty -a\n")
+    cachetop.type(f"{CLEAR}; stty -a\n")
     assert " icanon" in cachetop.wait(lambda s: "icanon" in s, "modes")
     cachetop.type("fg\n")
     cachetop.wait_rows(lambda r: len(r) == 3, "the table again")
@@ -363,7 +363,7 @@ sys.stdin.readline()
                                       ("TERM=no-such-terminal", "no live table")])
 def test_no_live_table(cachetop, readers, env, word):
     """Terminals that cannot, or that nobody knows: lines of text."""
-    cachetop.start("-p", pids_of(readers), "0.3", "2", env=env)
+    cachetop.start("-p", pids_of(readers), "0.3", "2", env=env, live=False)
     screen = cachetop.wait(lambda s: "Traced for" in s, "the end")
     assert word in screen and "READ_HIT%" in screen and "many" in screen
 

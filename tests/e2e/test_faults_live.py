@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from conftest import DEADLINE
-from terminal import LiveTable, clock_of, has_prompt, has_status
+from terminal import CLEAR, LiveTable, clock_of, has_prompt, has_status
 
 FAULTER = r"""
 import mmap, os, select, sys
@@ -87,6 +87,6 @@ def test_order_and_last_words(table, faulters):
                                   "-p {pid} --json 0.1 2"])
 def test_what_is_no_table_is_text(table, faulters, args):
     table.resize(160, 200)
-    table.type(f"clear; {table.memtally} faults {args.format(pid=faulters['many'])}; echo status=$?\n")
+    table.type(f"{CLEAR}; {table.memtally} faults {args.format(pid=faulters['many'])}; echo status=$?\n")
     screen = table.wait(has_status, "the end")
     assert "every " not in screen and "status=0" in screen, screen

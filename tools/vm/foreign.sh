@@ -29,7 +29,7 @@ seeds="base-files bash dash coreutils util-linux mount procps kmod iproute2 busy
 	debianutils diffutils findutils grep sed gawk tar gzip xz-utils file libc-bin
 	python3 python3-pytest elfutils bpftool binutils gcc
 	libbpf-dev libelf-dev libdw-dev zlib1g-dev libpopt-dev libjansson-dev libiberty-dev
-	libcmocka-dev libncurses-dev linux-libc-dev libc6-dev libstdc++-12-dev
+	libcmocka-dev libncurses-dev ncurses-base linux-libc-dev libc6-dev libstdc++-12-dev
 	libasan8 libubsan1 libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 libc++1 libc++abi1
 	fio e2fsprogs xfsprogs redis-server tmux"
 
