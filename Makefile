@@ -262,13 +262,14 @@ check-static:
 		$(MAKE) STATIC=1 BUILD=$(BUILD)-static && tools/static_check.sh ./memtally-static)
 
 # The same tests, the same binary, other kernels. SUITES=leak_truth,kmem: only these files;
-# VMJOBS: guests at a time. Each reason and the verifier's figures: tools/vm/check --help.
-KERNELS ?= 5.10 6.1 6.12 6.18 7.2
+# VMJOBS: guests at a time; ARCH=aarch64: guests of that machine. Each reason and the verifier's
+# figures: tools/vm/check --help.
+KERNELS ?= $(if $(CROSS),6.12,5.10 6.1 6.12 6.18 7.2)
 VMJOBS ?= $(shell nproc)
-VMCHECK = tools/vm/check --jobs $(VMJOBS)
+VMCHECK = tools/vm/check --jobs $(VMJOBS) $(if $(CROSS),--arch $(BPF_ARCH))
 .PHONY: vmcheck check-vm
 vmcheck: $(BIN) victims guest
-	$(Q)tools/deps.sh vm
+	$(Q)tools/deps.sh $(if $(CROSS),arm64,vm)
 	$(Q)$(VMCHECK) $(if $(SUITES),--suites $(SUITES)) $(KERNELS)
 
 # A short part of it: the oldest kernel and the newest. What cannot be had is a skip.
