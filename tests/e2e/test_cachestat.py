@@ -249,6 +249,19 @@ def test_one_process(disk, command):
     assert tally.rows["total"] == n
 
 
+def test_others_at_their_maps_hide_no_access(disk, map_readers):
+    """The kernel skips programs meanwhile: each hit and each miss is seen."""
+    victim = Victim([victim_path("cachefiles"), disk, 300, "cold_4k", "warm_128k"])
+    try:
+        tally = CacheTally("--by", "process", "-p", victim.pid).started()
+        truth = {r["name"]: (r, None, None) for r in victim.run()["rows"]}
+        tally.stop()
+    finally:
+        victim.kill()
+    tally.assert_clean()
+    assert read_split(tally.rows[victim.pid]) == totals(truth, "cold_4k", "warm_128k")
+
+
 def test_cgroups(disk):
     """--by cgroup: one row for the cgroup that all of this runs in, with all of it."""
     victim = Victim([victim_path("cachefiles"), disk, 300, "cold_4k"])

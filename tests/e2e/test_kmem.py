@@ -157,6 +157,24 @@ def test_held_objects_are_exact_and_gone_after_close(kind, tmp_path):
         victim.kill()
 
 
+def test_others_at_their_maps_hide_no_object(map_readers, tmp_path):
+    """The kernel skips programs meanwhile: all that is held is there, and goes when it is freed."""
+    victim = hold("eventfd", tmp_path)
+    try:
+        with Kmem("slab", "--full", "-p", victim.pid, "0.3") as kmem:
+            victim.say()
+            victim.expect("held")
+            kmem.report_with(lambda r: counts(r, *KINDS["eventfd"][0]) == [N])
+            victim.say()
+            victim.expect("closed")
+            kmem.report_with(lambda r: not any(counts(r, *KINDS["eventfd"][0])))
+            _, objects = kmem.stop()
+            last = [o for o in objects if o["type"] == "losses"][-1]
+            assert not last["allocs_missed"] and not last["frees_missed"], last
+    finally:
+        victim.kill()
+
+
 def test_sample_is_near_and_marked(tmp_path):
     victim = hold("eventfd", tmp_path)
     try:
