@@ -17,6 +17,13 @@ def status_field(pid, name):
     return re.search(rf"^{name}:\s*(.*)$", text, re.M).group(1)
 
 
+def has_ended(pid):
+    try:
+        return status_field(pid, "State").startswith("Z")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def changed_code(pid, path):
     """Offsets in a program's file where the code in memory differs: probes."""
     data = pathlib.Path(path).read_bytes()
@@ -183,8 +190,7 @@ def test_held_program_dies_with_us(tmp_path):
         t.proc.kill()
         t.proc.wait(DEADLINE)
         t.proc.stdin.close()
-        wait_until(lambda: not os.path.exists(f"/proc/{child}")
-                   or status_field(child, "State").startswith("Z"), "the child to end")
+        wait_until(lambda: has_ended(child), "the child to end")
     finally:
         t.kill()
 
