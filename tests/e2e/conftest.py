@@ -563,9 +563,14 @@ def shared_library(pattern):
 
 
 @functools.lru_cache
+def features():
+    """What this kernel has: {feature: bool}, and under "methods" what methods() returns."""
+    return json.loads(memtally("--json", command="features").stdout)
+
+
 def methods():
     """What each command can do on this kernel: {command: {part: way, or None}}."""
-    return json.loads(memtally("--json", command="features").stdout)["methods"]
+    return features()["methods"]
 
 
 def need_method(command, part):

@@ -13,7 +13,7 @@ import subprocess
 
 import pytest
 
-from conftest import (DEADLINE, FAILURE, FINE, INCOMPLETE, MEMTALLY, USAGE, Lines, Victim, memtally, methods,
+from conftest import (DEADLINE, FAILURE, FINE, INCOMPLETE, MEMTALLY, USAGE, Lines, Victim, features, memtally, methods,
                       victim_path)
 
 PAGES = 4097
@@ -482,11 +482,6 @@ def test_fio_direct(disk, engine):
 
 
 BY_CALLS = ("sendfile", "splice", "aio_", "uring_")
-
-
-def features():
-    done = subprocess.run([MEMTALLY, "features", "--json"], stdout=subprocess.PIPE, check=True)
-    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("method", ["functions", "syscalls"])
