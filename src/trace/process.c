@@ -10,7 +10,7 @@
 
 #define TASK_COMM_LEN 16 /* of the kernel, NUL included */
 
-#define KEY_DELAY_NS 10000000000ULL /* no record waits that long in the ring */
+#define KEY_DELAY_NS 10000000000ULL /* no record waits that long in the ring, once we read */
 
 struct processes {
 	struct process **v; /* pointers: entries are handed out */
@@ -87,6 +87,7 @@ static struct process *append(struct processes *p, pid_t pid)
 	if (!new)
 		return NULL;
 	new->pid = pid;
+	new->known_ns = clock_mono_ns();
 	p->v[p->n++] = new;
 	return new;
 }
@@ -237,10 +238,13 @@ static bool is_zombie(pid_t pid)
 	return end && (end[1] == ' ') && (end[2] == 'Z' || end[2] == 'X');
 }
 
-/* Ended before the BPF side's word of it, with its key, was read: that will come. */
+/*
+ * Ended before the BPF side's word of it, with its key, was read: that will come. However old
+ * it is: we may have stood still. (Blocks of a key that nobody knows look outstanding.)
+ */
 static bool awaits_key(const struct process *p, uint64_t now_ns)
 {
-	return !p->key && p->born_ns + KEY_DELAY_NS > now_ns;
+	return !p->key && p->known_ns + KEY_DELAY_NS > now_ns;
 }
 
 void processes_drop_ended(struct processes *p)

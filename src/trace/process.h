@@ -16,10 +16,11 @@
 
 struct process {
 	pid_t pid;
-	uint64_t key;	  /* proc_key of the BPF side; 0 until it is known */
-	uint64_t born_ns; /* monotonic, of the fork or exec; 0: was there before */
-	char comm[64];	  /* any bytes, NUL-terminated */
-	char *exe;	  /* owned; may be NULL */
+	uint64_t key;	   /* proc_key of the BPF side; 0 until it is known */
+	uint64_t born_ns;  /* monotonic, of the fork or exec; 0: was there before */
+	uint64_t known_ns; /* when we learned of it */
+	char comm[64];	   /* any bytes, NUL-terminated */
+	char *exe;	   /* owned; may be NULL */
 	struct maps maps;
 	struct ranges *ranges; /* NULL until the first mapping event or seeding */
 	struct unwind_slice slice;
