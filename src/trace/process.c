@@ -10,11 +10,12 @@
 
 #define TASK_COMM_LEN 16 /* of the kernel, NUL included */
 
-#define KEY_DELAY_NS 10000000000ULL /* no record waits that long in the ring, once we read */
+#define KEY_DELAY_NS 10000000000ULL /* between two records of the kernel about one exec */
 
 struct processes {
 	struct process **v; /* pointers: entries are handed out */
 	size_t n, cap;
+	uint64_t reads; /* of the event ring, to its end */
 };
 
 struct processes *processes_new(void)
@@ -88,6 +89,7 @@ static struct process *append(struct processes *p, pid_t pid)
 		return NULL;
 	new->pid = pid;
 	new->known_ns = clock_mono_ns();
+	new->known_reads = p->reads;
 	p->v[p->n++] = new;
 	return new;
 }
@@ -239,12 +241,20 @@ static bool is_zombie(pid_t pid)
 }
 
 /*
- * Ended before the BPF side's word of it, with its key, was read: that will come. However old
- * it is: we may have stood still. (Blocks of a key that nobody knows look outstanding.)
+ * Ended before the BPF side's word of it, with its key, was read: that will come, however old
+ * it is: we may have stood still. (Blocks of a key that nobody knows look outstanding.) The read
+ * that is under way may have begun before the word was written; the next one has it, unless
+ * the thread was delayed between the kernel's two records.
  */
-static bool awaits_key(const struct process *p, uint64_t now_ns)
+static bool awaits_key(const struct processes *p, const struct process *image, uint64_t now_ns)
 {
-	return !p->key && p->known_ns + KEY_DELAY_NS > now_ns;
+	return !image->key &&
+	       (image->known_reads + 2 > p->reads || image->known_ns + KEY_DELAY_NS > now_ns);
+}
+
+void processes_ring_read(struct processes *p)
+{
+	p->reads++;
 }
 
 void processes_drop_ended(struct processes *p)
@@ -253,7 +263,7 @@ void processes_drop_ended(struct processes *p)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < p->n; i++) {
-		if (p->v[i]->ended && !p->v[i]->in_report && !awaits_key(p->v[i], now))
+		if (p->v[i]->ended && !p->v[i]->in_report && !awaits_key(p, p->v[i], now))
 			process_free(p->v[i]);
 		else
 			p->v[kept++] = p->v[i];

@@ -16,11 +16,12 @@
 
 struct process {
 	pid_t pid;
-	uint64_t key;	   /* proc_key of the BPF side; 0 until it is known */
-	uint64_t born_ns;  /* monotonic, of the fork or exec; 0: was there before */
-	uint64_t known_ns; /* when we learned of it */
-	char comm[64];	   /* any bytes, NUL-terminated */
-	char *exe;	   /* owned; may be NULL */
+	uint64_t key;	      /* proc_key of the BPF side; 0 until it is known */
+	uint64_t born_ns;     /* monotonic, of the fork or exec; 0: was there before */
+	uint64_t known_ns;    /* when we learned of it, */
+	uint64_t known_reads; /* and after how many reads of the event ring */
+	char comm[64];	      /* any bytes, NUL-terminated */
+	char *exe;	      /* owned; may be NULL */
 	struct maps maps;
 	struct ranges *ranges; /* NULL until the first mapping event or seeding */
 	struct unwind_slice slice;
@@ -58,7 +59,13 @@ int processes_fork(struct processes *p, const struct process *parent, pid_t pid,
 /* Ends the image of pid and begins an empty one; comm as exec set it. 0 or -ENOMEM. */
 int processes_exec(struct processes *p, pid_t pid, const char *comm, struct process **ret);
 
-/* Frees what has ended and is not in_report. Pointers to other entries stay valid. */
+/* The BPF side's event ring was read to its end: to be called each time. */
+void processes_ring_read(struct processes *p);
+
+/*
+ * Frees what has ended and is not in_report, unless its key may still come. Pointers to other
+ * entries stay valid.
+ */
 void processes_drop_ended(struct processes *p);
 
 /*

@@ -183,6 +183,8 @@ int tracer_drain(struct tracer *t)
 
 	if (!err && t->ring.consumer)
 		err = ringbuf_consume(&t->ring, watch_on_record, t);
+	if (!err)
+		processes_ring_read(t->processes);
 	return err ? err : tracer_drain_raws(t);
 }
 

@@ -22,8 +22,13 @@ static void test_images_without_a_key_are_kept(void **state)
 	image->ended = image->replaced = true;
 	processes_drop_ended(p);
 	assert_int_equal(1, processes_count(p));
+	image->known_ns = 1; /* so is when we learned of it, but the ring was not read since */
+	processes_drop_ended(p);
+	processes_ring_read(p);
+	processes_drop_ended(p);
+	assert_int_equal(1, processes_count(p));
 	assert_ptr_equal(image, processes_find_unnamed(p, getpid(), 2));
-	image->key = 7;
+	processes_ring_read(p); /* and yet no key */
 	processes_drop_ended(p);
 	assert_int_equal(0, processes_count(p));
 	processes_free(p);
