@@ -89,11 +89,13 @@ static void use_program(const struct cache *c, const char *name, bool use)
 /* Its second program, too, where the kernel may skip one. */
 static void use_turns(const struct cache *c, const char *name, bool use)
 {
-	char second[64];
+	struct bpf_program *p = find_program(c, "", name);
 
-	snprintf(second, sizeof(second), "%s_second", name);
-	use_program(c, name, use);
-	use_program(c, second, use && feature_has(FEATURE_EVENTS_SKIPPED));
+	if (!p)
+		return;
+	bpf_program__set_autoload(p, use);
+	bpf_program__set_autoload(program_second(c->obj, p),
+				  use && feature_has(FEATURE_EVENTS_SKIPPED));
 }
 
 /* What every method takes from the kernel's events, as far as it has them. */

@@ -13,7 +13,6 @@
 #include "faults.h"
 #include "faults.skel.h"
 #include "lib/log.h"
-#include "trace/attach.h"
 #include "trace/features.h"
 
 #define SECOND_NS 1000000000ULL

@@ -121,10 +121,6 @@ struct vm_area_struct {
 	struct file *vm_file;
 };
 
-struct trace_entry {
-	int pid;
-};
-
 /* kmem */
 struct list_head {
 	struct list_head *next, *prev;

@@ -6,7 +6,10 @@
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <linux/perf_event.h>
+#include <string.h>
 #include <sys/syscall.h>
+
+#define SECOND "_second" /* what the name of an event's second program ends with */
 
 /* A directory fd of tracefs, mounted or not; -errno. */
 static int tracefs_open(void)
@@ -70,20 +73,6 @@ static int attach_event(struct bpf_program *prog, struct perf_event_attr *attr, 
 	return 0;
 }
 
-int attach_tracepoint(struct bpf_program *prog, const char *category, const char *name,
-		      struct bpf_link **ret)
-{
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr), .sample_period = 1};
-	int id = tracepoint_id(category, name);
-
-	if (id < 0)
-		return id;
-	attr.config = (uint64_t)id;
-	/* One CPU is enough: the program hangs on the event, not on the counter. */
-	return attach_event(prog, &attr, 0, ret);
-}
-
 int attach_raw(struct bpf_program *prog, const char *name, struct bpf_link **ret)
 {
 	struct bpf_link *link = bpf_program__attach_raw_tracepoint(prog, name);
@@ -98,8 +87,15 @@ struct bpf_program *program_second(const struct bpf_object *obj, const struct bp
 {
 	char name[64];
 
-	snprintf(name, sizeof(name), "%s_second", bpf_program__name(prog));
+	snprintf(name, sizeof(name), "%s" SECOND, bpf_program__name(prog));
 	return bpf_object__find_program_by_name(obj, name);
+}
+
+bool program_is_second(const struct bpf_program *prog)
+{
+	const char *end = strstr(bpf_program__name(prog), SECOND);
+
+	return end && strcmp(end, SECOND) == 0;
 }
 
 int attach_software_event(struct bpf_program *prog, uint64_t config, int cpu, struct bpf_link **ret)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * attach.h - classic tracepoints without a mounted tracefs. The event's id is read from a
- * tracefs instance of our own that is mounted nowhere (fsopen/fsmount, v5.2), where the
- * usual places have none: machines in containers and minimal images often don't.
+ * attach.h - to raw tracepoints and software events; which tracepoints there are, without a
+ * mounted tracefs. An event's id is read from a tracefs instance of our own that is mounted
+ * nowhere (fsopen/fsmount, v5.2), where the usual places have none: machines in containers and
+ * minimal images often don't.
  */
 #ifndef MEMTALLY_ATTACH_H
 #define MEMTALLY_ATTACH_H
@@ -13,18 +14,16 @@ struct bpf_object;
 struct bpf_program;
 struct bpf_link;
 
-/* Id of a tracepoint for perf_event_open: positive; -ENOENT if the kernel has none; -errno. */
+/* Id of a tracepoint: positive; -ENOENT if the kernel has none; -errno. */
 int tracepoint_id(const char *category, const char *name);
-
-/* Attaches to category:name, on every CPU and process. 0 or -errno; *ret is the caller's. */
-int attach_tracepoint(struct bpf_program *prog, const char *category, const char *name,
-		      struct bpf_link **ret);
 
 /* Attaches to a raw tracepoint. 0 or -errno; *ret is the caller's. */
 int attach_raw(struct bpf_program *prog, const char *name, struct bpf_link **ret);
 
 /* The second program of an event whose first is prog (bpf/turns.bpf.h); NULL if it has none. */
 struct bpf_program *program_second(const struct bpf_object *obj, const struct bpf_program *prog);
+/* Whether it is one. */
+bool program_is_second(const struct bpf_program *prog);
 
 /*
  * Attaches to every event PERF_COUNT_SW_... on one CPU, of all processes. 0 or -errno,

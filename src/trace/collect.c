@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/log.h"
+#include "trace/attach.h"
 
 #define BATCH	  4096u
 #define BATCH_MAX (1u << 20)
@@ -216,13 +217,6 @@ uint64_t collect_run_ns(const struct bpf_object *obj)
 	return sum;
 }
 
-static bool is_second(const struct bpf_program *p)
-{
-	const char *end = strstr(bpf_program__name(p), "_second");
-
-	return end && strcmp(end, "_second") == 0;
-}
-
 uint64_t collect_misses(const struct bpf_object *obj, bool (*exempt)(const struct bpf_program *p),
 			uint64_t saved)
 {
@@ -236,7 +230,7 @@ uint64_t collect_misses(const struct bpf_object *obj, bool (*exempt)(const struc
 		if (misses)
 			log_verbose("program '%s' was skipped %llu times", bpf_program__name(p),
 				    (unsigned long long)misses);
-		if (!is_second(p) && !(exempt && exempt(p)))
+		if (!program_is_second(p) && !(exempt && exempt(p)))
 			sum += misses;
 	}
 	return sum - MIN(sum, saved);
