@@ -249,28 +249,28 @@ def test_one_process(disk, command):
     assert tally.rows["total"] == n
 
 
-def test_others_at_their_maps_hide_no_access(disk, map_readers):
-    """The kernel skips programs meanwhile: each hit and each miss is seen."""
-    victim = Victim([victim_path("cachefiles"), disk, 300, "cold_4k", "warm_128k"])
+def trace_one(disk, by, *rows):
+    """cachefiles under cachestat -p: its pid, the run, the truth as totals() takes it."""
+    victim = Victim([victim_path("cachefiles"), disk, 300, *rows])
     try:
-        tally = CacheTally("--by", "process", "-p", victim.pid).started()
+        tally = CacheTally("--by", by, "-p", victim.pid).started()
         truth = {r["name"]: (r, None, None) for r in victim.run()["rows"]}
         tally.stop()
     finally:
         victim.kill()
+    return victim.pid, tally, truth
+
+
+def test_others_at_their_maps_hide_no_access(disk, map_readers):
+    """The kernel skips programs meanwhile: each hit and each miss is seen."""
+    pid, tally, truth = trace_one(disk, "process", "cold_4k", "warm_128k")
     tally.assert_clean()
-    assert read_split(tally.rows[victim.pid]) == totals(truth, "cold_4k", "warm_128k")
+    assert read_split(tally.rows[pid]) == totals(truth, "cold_4k", "warm_128k")
 
 
 def test_cgroups(disk):
     """--by cgroup: one row for the cgroup that all of this runs in, with all of it."""
-    victim = Victim([victim_path("cachefiles"), disk, 300, "cold_4k"])
-    try:
-        tally = CacheTally("--by", "cgroup", "-p", victim.pid).started()
-        truth = {r["name"]: (r, None, None) for r in victim.run()["rows"]}
-        tally.stop()
-    finally:
-        victim.kill()
+    _, tally, truth = trace_one(disk, "cgroup", "cold_4k")
     keys = [k for k in tally.rows if k != "total"]
     assert len(keys) == 1 and keys[0][1] > 0
     assert read_split(tally.rows[keys[0]]) == totals(truth, "cold_4k")

@@ -9,16 +9,24 @@
 
 #include "trace/process.h"
 
+/* The image of one exec, long ago. */
+static struct processes *one_image(struct process **ret)
+{
+	struct processes *p = processes_new();
+
+	assert_non_null(p);
+	assert_int_equal(0, processes_exec(p, getpid(), "then", ret));
+	(*ret)->born_ns = 1;
+	return p;
+}
+
 /* An image that came and went while we stood still: its key is still to come. */
 static void test_images_without_a_key_are_kept(void **state)
 {
-	struct processes *p = processes_new();
 	struct process *image;
+	struct processes *p = one_image(&image);
 
 	(void)state;
-	assert_non_null(p);
-	assert_int_equal(0, processes_exec(p, getpid(), "then", &image));
-	image->born_ns = 1; /* long ago */
 	image->ended = image->replaced = true;
 	processes_drop_ended(p);
 	assert_int_equal(1, processes_count(p));
@@ -36,12 +44,10 @@ static void test_images_without_a_key_are_kept(void **state)
 
 static void test_what_a_report_wants_is_kept(void **state)
 {
-	struct processes *p = processes_new();
 	struct process *image;
+	struct processes *p = one_image(&image);
 
 	(void)state;
-	assert_non_null(p);
-	assert_int_equal(0, processes_exec(p, getpid(), "named", &image));
 	image->key = 7;
 	image->ended = image->in_report = true;
 	processes_drop_ended(p);

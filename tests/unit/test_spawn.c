@@ -35,28 +35,31 @@ static void test_memlock_is_the_given(void **state)
 	assert_memory_equal(&before, &after, sizeof(before));
 }
 
-static void test_exec_failure_is_told(void **state)
+static struct spawn hold(const char *path)
 {
-	char *const argv[] = {(char *)"/nonexistent", NULL};
+	char *const argv[] = {(char *)path, NULL};
 	struct rlimit memlock;
 	struct spawn s;
 
-	(void)state;
 	assert_int_equal(0, getrlimit(RLIMIT_MEMLOCK, &memlock));
 	assert_int_equal(0, spawn_hold(argv, &memlock, &s));
+	return s;
+}
+
+static void test_exec_failure_is_told(void **state)
+{
+	struct spawn s = hold("/nonexistent");
+
+	(void)state;
 	assert_int_equal(-ENOENT, spawn_release(&s));
 	assert_int_equal(0, s.pid);
 }
 
 static void test_never_released(void **state)
 {
-	char *const argv[] = {(char *)"/bin/true", NULL};
-	struct rlimit memlock;
-	struct spawn s;
+	struct spawn s = hold("/bin/true");
 
 	(void)state;
-	assert_int_equal(0, getrlimit(RLIMIT_MEMLOCK, &memlock));
-	assert_int_equal(0, spawn_hold(argv, &memlock, &s));
 	spawn_deinit(&s);
 	assert_int_equal(-1, waitpid(-1, NULL, WNOHANG));
 	assert_int_equal(ECHILD, errno);
