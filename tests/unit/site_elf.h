@@ -7,6 +7,7 @@
 #define SITE_ELF_H
 
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -53,6 +54,19 @@ static inline const uint8_t *elf_lib_at(const struct elf_lib *lib, uint64_t vadd
 		    vaddr >= ph.p_vaddr && vaddr + len <= ph.p_vaddr + ph.p_filesz)
 			return lib->map + ph.p_offset + (vaddr - ph.p_vaddr);
 	return NULL;
+}
+
+/* As much of it as is there; for struct site_code. */
+static inline ssize_t elf_lib_read(void *arg, uint64_t vaddr, void *buf, size_t len)
+{
+	const uint8_t *p = NULL;
+
+	while (len && !(p = elf_lib_at((const struct elf_lib *)arg, vaddr, len)))
+		len /= 2;
+	if (!p)
+		return -EFAULT;
+	memcpy(buf, p, len);
+	return (ssize_t)len;
 }
 
 static inline void elf_lib_symbols(struct elf_lib *lib, Elf_Scn *scn, const GElf_Shdr *sh)

@@ -13,30 +13,14 @@
 #include "lib/lib.h"
 #include "site_bytes.h"
 #include "site_bytes_distros.h"
+#include "site_text.h"
 #include "trace/site.h"
 
-#define AT	   0x10000
 #define BIT(class) (1ULL << INSN_##class)
 
 /* What Linux 6.18 emulates. */
 #define LINUX_6_18 \
 	(BIT(NOP) | BIT(NOP_66) | BIT(NOP5) | BIT(PUSH) | BIT(JMP) | BIT(JCC) | BIT(CALL))
-
-struct text {
-	const char *code;
-	size_t size;
-};
-
-static ssize_t read_text(void *arg, uint64_t vaddr, void *buf, size_t len)
-{
-	const struct text *t = arg;
-
-	if (vaddr < AT || vaddr >= AT + t->size)
-		return -EFAULT;
-	len = MIN(len, (size_t)(AT + t->size - vaddr));
-	memcpy(buf, t->code + (vaddr - AT), len);
-	return (ssize_t)len;
-}
 
 /* `text` holds the function and, behind it, whatever it jumps to. */
 static struct site choose(struct text text, size_t size, const struct site_want *want)

@@ -33,18 +33,6 @@ struct listing {
 	size_t n, cap;
 };
 
-static ssize_t read_lib(void *arg, uint64_t vaddr, void *buf, size_t len)
-{
-	const uint8_t *p = NULL;
-
-	while (len && !(p = elf_lib_at(arg, vaddr, len)))
-		len /= 2;
-	if (!p)
-		return -EFAULT;
-	memcpy(buf, p, len);
-	return (ssize_t)len;
-}
-
 /* "   98ef0:\ttest   %rdi,%rdi" */
 static bool list_library(const char *path, struct listing *l)
 {
@@ -192,7 +180,7 @@ static void check_library(const char *path, uint64_t emulated)
 	size_t i, fast = 0, moved = 0, bad = 0;
 	struct listing list = {0};
 	struct elf_lib lib;
-	struct site_code code = {.read = read_lib, .arg = &lib};
+	struct site_code code = {.read = elf_lib_read, .arg = &lib};
 
 	if (!elf_lib_open(&lib, path)) {
 		print_message("skip: no %s on this machine\n", path);

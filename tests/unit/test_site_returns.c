@@ -12,25 +12,8 @@
 
 #include "lib/lib.h"
 #include "site_elf.h"
+#include "site_text.h"
 #include "trace/site.h"
-
-#define AT 0x10000
-
-struct text {
-	const char *code;
-	size_t size;
-};
-
-static ssize_t read_text(void *arg, uint64_t vaddr, void *buf, size_t len)
-{
-	const struct text *t = arg;
-
-	if (vaddr < AT || vaddr >= AT + t->size)
-		return -EFAULT;
-	len = MIN(len, (size_t)(AT + t->size - vaddr));
-	memcpy(buf, t->code + (vaddr - AT), len);
-	return (ssize_t)len;
-}
 
 static int returns(struct text text, size_t size, struct site_rets *ret)
 {
@@ -112,18 +95,6 @@ static void refused(void **state)
 	assert_int_equal(returns((struct text){jumps, sizeof(jumps)}, sizeof(jumps), &r), -E2BIG);
 }
 
-static ssize_t read_lib(void *arg, uint64_t vaddr, void *buf, size_t len)
-{
-	const uint8_t *p = NULL;
-
-	while (len && !(p = elf_lib_at(arg, vaddr, len)))
-		len /= 2;
-	if (!p)
-		return -EFAULT;
-	memcpy(buf, p, len);
-	return (ssize_t)len;
-}
-
 /* The symbol a JUMP_SLOT or GLOB_DAT relocation binds the slot to; NULL: none. */
 static const char *slot_symbol(const struct elf_lib *lib, uint64_t slot, GElf_Sym *ret)
 {
@@ -192,7 +163,7 @@ static uint64_t symbol_end(void *arg, uint64_t vaddr)
 
 static int lib_returns(struct elf_lib *lib, const char *name, struct site_rets *r)
 {
-	const struct site_code code = {.read = read_lib,
+	const struct site_code code = {.read = elf_lib_read,
 				       .symbol_end = symbol_end,
 				       .resolve = resolve_slot,
 				       .noreturn = is_noreturn,
@@ -263,7 +234,7 @@ static void operator_new(void **state)
 static void whole_libc(void **state)
 {
 	struct elf_lib lib;
-	struct site_code code = {.read = read_lib, .symbol_end = symbol_end, .arg = &lib};
+	struct site_code code = {.read = elf_lib_read, .symbol_end = symbol_end, .arg = &lib};
 	size_t i, j, ok = 0;
 
 	(void)state;
