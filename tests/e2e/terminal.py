@@ -85,7 +85,7 @@ class LiveTable(Terminal):
         self.type(f"{CLEAR}; {env} {self.memtally} {self.command} {args}; echo status=$?\n")
         self.wait(lambda s: s.startswith(self.command) and (clock_of(s) or not live)
                   or has_status(s), "the table")
-        self.pid = host_pid_below(self.shell, "memtally")
+        self.pid = host_pid_below(self.shell, os.path.basename(self.memtally))
         self.bpf = BpfIds(self.pid)
         wait_until(lambda: self.bpf.collect().ids["prog"] or has_status(self.screen()), "programs")
         return self
