@@ -46,7 +46,7 @@ struct leak {
 	struct leak_overhead_at began, reported, judged;
 	uint64_t map_bytes;
 	uint64_t ticks, end_ns;
-	uint64_t purged_ns;
+	uint64_t purge_after_ns;
 	bool purge_wanted;
 	uint64_t late;		 /* images whose allocator was probed after they had begun */
 	uint64_t internal_bytes; /* mapped by allocator libraries for themselves, last tick */
@@ -81,7 +81,10 @@ int leak_rows_read(struct leak *l, struct row **ret, size_t *ret_n);
 bool leak_walks_blocks(const struct leak *l);
 /* Is the memory of this process no more to be reported? */
 bool leak_forgets(const struct leak *l, const struct process *p);
-/* Takes what processes left behind out of the tables, at most once a second. 0 or -errno. */
+/*
+ * Takes what processes left behind out of the tables, at most once a second and not for more
+ * than a twentieth of the time. 0 or -errno.
+ */
 int leak_purge(struct leak *l);
 /* Names the frames of one row. 0 or -ENOMEM. */
 int leak_row_resolve(struct leak *l, struct row *row);
