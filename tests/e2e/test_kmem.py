@@ -267,8 +267,8 @@ LOOPS = ["open", "unix", "tcp", "udp", "fork", "file", "mmap"]
 KEPT = {"dentry", "ext4_inode_cache", "extent_status", "ext4_fc_dentry_update", "buffer_head",
         "radix_tree_node", "jbd2_journal_head", "shmem_inode_cache", "lsm_inode_cache",
         "vmap_area"}
-KEPT_BY = {"alloc_slab_obj_exts", "alloc_empty_sheaf", "__pcs_replace_empty_main",
-           "__get_vm_area_node", "__vmalloc_node_range", "__vmalloc_area_node",
+FOR_SLABS = {"alloc_slab_obj_exts", "alloc_empty_sheaf", "__pcs_replace_empty_main"}
+KEPT_BY = {*FOR_SLABS, "__get_vm_area_node", "__vmalloc_node_range", "__vmalloc_area_node",
            "___neigh_create", "dst_alloc"}
 SKBS_KEPT = 64 * os.cpu_count()  # NAPI_SKB_CACHE_SIZE, net/core/skbuff.c
 

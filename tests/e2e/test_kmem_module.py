@@ -15,7 +15,7 @@ import time
 import pytest
 
 from conftest import DEADLINE, FINE, MEMTALLY, Lines, features, methods, need_method
-from test_kmem import Kmem, brief
+from test_kmem import FOR_SLABS, Kmem, brief, leaf
 
 MODULE = os.environ.get("KMEM_MODULE", "it names none")
 PARAMETERS = pathlib.Path("/sys/module/kvictim/parameters")
@@ -66,8 +66,8 @@ def has_vmalloc_events():
 
 
 def of_module(objects, function):
-    """The stacks that hold this function of the module."""
-    return [o for o in objects if o["type"] == "stack" and any(
+    """The stacks that hold this function of the module; not what slabs needed for its objects."""
+    return [o for o in objects if o["type"] == "stack" and leaf(o) not in FOR_SLABS and any(
         f["object"] == "kvictim" and (f["function"] or "").startswith(function)
         for f in o["frames"])]
 
