@@ -363,6 +363,7 @@ sys.stdin.readline()
                                       ("TERM=no-such-terminal", "no live table")])
 def test_no_live_table(cachetop, readers, env, word):
     """Terminals that cannot, or that nobody knows: lines of text."""
+    cachetop.resize(80, 60)  # all of it, whatever else is to be said
     cachetop.start("-p", pids_of(readers), "0.3", "2", env=env, live=False)
     screen = cachetop.wait(lambda s: "Traced for" in s, "the end")
     assert word in screen and "READ_HIT%" in screen and "many" in screen
