@@ -257,7 +257,7 @@ int cache_losses_read(struct cache *c, struct losses *ret)
 		n.err = collect_stats(cache_map_fd(c, "stats"), stats, STAT_COUNT);
 	losses_add_stats(&n, cache_losses, ARRAY_SIZE(cache_losses), own);
 	losses_add(&n, (struct loss){"probes_missed",
-				     collect_misses(c->obj, may_miss, stats[STAT_EVENTS_SAVED]),
+				     collect_misses(c->obj, may_miss, cache_map_fd(c, "stats")),
 				     "events that the kernel skipped (recursion_misses)",
 				     "another tracer on the same events"});
 	losses_add_stats(&n, common_losses, ARRAY_SIZE(common_losses), stats);

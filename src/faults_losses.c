@@ -100,8 +100,7 @@ int faults_losses_read(struct faults *f, struct losses *ret)
 	losses_add(&n, (struct loss){"stacks_unsent", stacks_unsent(f, stats[STAT_STACK_RETRY]),
 				     "faults or pages without a stack: the event ring was full",
 				     "give memtally more CPU"});
-	losses_add(&n, (struct loss){"probes_missed",
-				     collect_misses(f->obj, may_miss, stats[STAT_EVENTS_SAVED]),
+	losses_add(&n, (struct loss){"probes_missed", collect_misses(f->obj, may_miss, f->stats_fd),
 				     "events that the kernel skipped (recursion_misses)",
 				     "another tracer on the same events"});
 	losses_add_tracer(&n, f->tracer);

@@ -198,7 +198,6 @@ void kmem_missed_read(const struct kmem *k, struct kmem_missed *ret)
 	uint64_t stats[STAT_COUNT] = {0}, n;
 
 	*ret = (struct kmem_missed){0};
-	collect_stats(bpf_map__fd(k->bpf->maps.stats), stats, STAT_COUNT);
 	for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
 		n = collect_program(program(k, &probes[i], false)).misses;
 		if (probes[i].allocates)
@@ -210,5 +209,7 @@ void kmem_missed_read(const struct kmem *k, struct kmem_missed *ret)
 					      collect_program(program(k, &probes[i], true)).misses)
 					: n;
 	}
+	/* Last: what is missed in between may be saved in between, and is no loss then. */
+	collect_stats(bpf_map__fd(k->bpf->maps.stats), stats, STAT_COUNT);
 	ret->allocs -= MIN(ret->allocs, stats[STAT_ALLOCS_SAVED]);
 }

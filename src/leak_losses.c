@@ -54,7 +54,7 @@ int leak_losses_read(struct leak *l, struct losses *ret)
 				     "give memtally more CPU"});
 	losses_add(&n,
 		   (struct loss){"probes_missed",
-				 collect_misses(l->bpf->obj, NULL, stats[STAT_EVENTS_SAVED]),
+				 collect_misses(l->bpf->obj, NULL, bpf_map__fd(l->bpf->maps.stats)),
 				 "probe hits that the kernel skipped (recursion_misses)",
 				 "another tracer on the same functions, or a preemptible kernel"});
 	losses_add_tracer(&n, l->tracer);

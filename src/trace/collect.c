@@ -9,8 +9,9 @@
 #include "lib/log.h"
 #include "trace/attach.h"
 
-#define BATCH	  4096u
-#define BATCH_MAX (1u << 20)
+#define BATCH	     4096u
+#define BATCH_MAX    (1u << 20)
+#define MISSES_READS 16
 
 struct visitor {
 	int (*fn)(const void *key, const void *value, void *arg);
@@ -217,11 +218,23 @@ uint64_t collect_run_ns(const struct bpf_object *obj)
 	return sum;
 }
 
-uint64_t collect_misses(const struct bpf_object *obj, bool (*exempt)(const struct bpf_program *p),
-			uint64_t saved)
+static uint64_t misses_of_all(const struct bpf_object *obj,
+			      bool (*exempt)(const struct bpf_program *p))
 {
 	struct bpf_program *p;
 	uint64_t sum = 0;
+
+	bpf_object__for_each_program(p, obj)
+	{
+		if (!program_is_second(p) && !(exempt && exempt(p)))
+			sum += collect_program(p).misses;
+	}
+	return sum;
+}
+
+static void say_misses(const struct bpf_object *obj)
+{
+	struct bpf_program *p;
 
 	bpf_object__for_each_program(p, obj)
 	{
@@ -230,8 +243,28 @@ uint64_t collect_misses(const struct bpf_object *obj, bool (*exempt)(const struc
 		if (misses)
 			log_verbose("program '%s' was skipped %llu times", bpf_program__name(p),
 				    (unsigned long long)misses);
-		if (!program_is_second(p) && !(exempt && exempt(p)))
-			sum += misses;
 	}
-	return sum - MIN(sum, saved);
+}
+
+static uint64_t events_saved(int stats_fd)
+{
+	uint64_t stats[STAT_COUNT] = {0};
+
+	collect_stats(stats_fd, stats, STAT_COUNT); /* on failure all is 0 */
+	return stats[STAT_EVENTS_SAVED];
+}
+
+uint64_t collect_misses(const struct bpf_object *obj, bool (*exempt)(const struct bpf_program *p),
+			int stats_fd)
+{
+	uint64_t before, saved = events_saved(stats_fd), misses;
+	int reads = 0;
+
+	do {
+		before = saved;
+		misses = misses_of_all(obj, exempt);
+		saved = events_saved(stats_fd);
+	} while (saved != before && ++reads < MISSES_READS);
+	say_misses(obj);
+	return misses - MIN(misses, saved);
 }

@@ -75,10 +75,12 @@ struct program_counts collect_program(const struct bpf_program *p);
 /* Of all programs. */
 uint64_t collect_run_ns(const struct bpf_object *obj);
 /*
- * Misses of all programs but those of which exempt() is true (NULL: of none). saved: of
- * these, by the second programs of events (bpf/turns.bpf.h), whose own misses are none then.
+ * Misses of all programs but those of which exempt() is true (NULL: of none), less those that
+ * the second programs of events made up for (bpf/turns.bpf.h; STAT_EVENTS_SAVED in the map
+ * stats_fd), whose own misses are none then. Both grow while they are read: it is read until
+ * none was saved meanwhile, or what was saved last counts, never a loss that was none.
  */
 uint64_t collect_misses(const struct bpf_object *obj, bool (*exempt)(const struct bpf_program *p),
-			uint64_t saved);
+			int stats_fd);
 
 #endif
