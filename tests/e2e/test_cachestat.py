@@ -481,6 +481,21 @@ def test_fio_direct(disk, engine):
     assert sum(read_split(n)) == 0
 
 
+def run_method(disk, method):
+    """
+    As run_files(). These methods are for kernels that skip no event; one that does may skip their
+    programs too, and says so: such a run shows nothing else, and is made again.
+    """
+    for i in range(5):
+        at = disk / f"{method}{i}"
+        at.mkdir()
+        found, tally = run_files(at, options=("--method", method))
+        if not features()["events-skipped"] or not tally.losses["probes_missed"]:
+            break
+        assert tally.status == INCOMPLETE
+    return found, tally
+
+
 BY_CALLS = ("sendfile", "splice", "aio_", "uring_")
 
 
@@ -491,9 +506,7 @@ def test_other_methods(disk, method):
         done = memtally("--method", method, "1", "1", command="cachestat")
         assert done.returncode == FAILURE and b"neither fentry nor kprobes" in done.stderr
         pytest.skip("this kernel has neither fentry nor kprobes")
-    at = disk / method
-    at.mkdir()
-    found, tally = run_files(at, options=("--method", method))
+    found, tally = run_method(disk, method)
     tally.assert_clean()
     assert tally.start["method"].startswith(method)
     blind = BY_CALLS if method == "syscalls" else ()
