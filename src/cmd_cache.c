@@ -27,7 +27,11 @@ static int attach(struct cache *c)
 		err = cache_rows_prepare(c);
 	if (err)
 		log_error("cannot hand the targets to the kernel: %s", errno_name(err));
-	return err ? err : cache_attach(c);
+	if (!err)
+		err = cache_attach(c);
+	if (!err)
+		cache_losses_start(c);
+	return err;
 }
 
 /* ---- callbacks of the run ---- */
@@ -161,8 +165,8 @@ static int run_traced(struct cache *c)
 	if (!err)
 		err = tracer_run(c->tracer);
 	c->end_ns = clock_mono_ns();
+	err = close_live(c, err); /* counts what is lost: with all programs in their places */
 	cache_detach(c);
-	err = close_live(c, err);
 	if (!err)
 		err = print_end(c);
 	if (err)
