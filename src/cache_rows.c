@@ -247,23 +247,6 @@ static bool may_miss(const struct bpf_program *p)
 	return strcmp(bpf_program__name(p), "cache_direct_end") == 0;
 }
 
-static uint64_t missed_in_all(const struct cache *c)
-{
-	return collect_misses(c->obj, may_miss, cache_map_fd(c, "stats"));
-}
-
-void cache_losses_start(struct cache *c)
-{
-	c->missed_before = missed_in_all(c);
-}
-
-static uint64_t missed(const struct cache *c)
-{
-	uint64_t now = missed_in_all(c);
-
-	return now - MIN(now, c->missed_before);
-}
-
 int cache_losses_read(struct cache *c, struct losses *ret)
 {
 	uint64_t own[CACHE_STAT_COUNT] = {0}, stats[STAT_COUNT] = {0};
@@ -273,7 +256,8 @@ int cache_losses_read(struct cache *c, struct losses *ret)
 	if (!n.err)
 		n.err = collect_stats(cache_map_fd(c, "stats"), stats, STAT_COUNT);
 	losses_add_stats(&n, cache_losses, ARRAY_SIZE(cache_losses), own);
-	losses_add(&n, (struct loss){"probes_missed", missed(c),
+	losses_add(&n, (struct loss){"probes_missed",
+				     collect_misses(c->obj, may_miss, cache_map_fd(c, "stats")),
 				     "events that the kernel skipped (recursion_misses)",
 				     "another tracer on the same events"});
 	losses_add_stats(&n, common_losses, ARRAY_SIZE(common_losses), stats);

@@ -27,11 +27,7 @@ static int attach(struct cache *c)
 		err = cache_rows_prepare(c);
 	if (err)
 		log_error("cannot hand the targets to the kernel: %s", errno_name(err));
-	if (!err)
-		err = cache_attach(c);
-	if (!err)
-		cache_losses_start(c);
-	return err;
+	return err ? err : cache_attach(c);
 }
 
 /* ---- callbacks of the run ---- */

@@ -86,8 +86,7 @@ struct cache {
 	struct cache_table table;
 	int stats_fd;
 	uint64_t map_bytes, ticks, end_ns;
-	uint64_t now_ns;	/* wall clock of this tick */
-	uint64_t missed_before; /* events, until all programs were attached */
+	uint64_t now_ns; /* wall clock of this tick */
 	bool incomplete;
 };
 
@@ -137,11 +136,6 @@ static inline uint64_t cache_ra(const struct cache_counters *n)
 	return n->read_ra + n->map_ra;
 }
 
-/*
- * Programs are in their places: what was skipped before, of events with one of their two
- * programs, is no loss.
- */
-void cache_losses_start(struct cache *c);
 /* Every loss counter; *ret is the caller's in any case. Sets c->incomplete. 0 or -errno. */
 int cache_losses_read(struct cache *c, struct losses *ret);
 /* Fills in the events so far and the time our programs ran. */

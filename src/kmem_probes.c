@@ -6,6 +6,7 @@
 #include "kmem.h"
 #include "kmem.skel.h"
 #include "lib/log.h"
+#include "trace/attach.h"
 #include "trace/collect.h"
 #include "trace/features.h"
 
@@ -88,10 +89,9 @@ static bool is_chosen(const struct kmem *k, const struct kmem_probe *p)
 
 static struct bpf_program *program(const struct kmem *k, const struct kmem_probe *p, bool second)
 {
-	char name[64];
+	struct bpf_program *first = bpf_object__find_program_by_name(k->bpf->obj, p->program);
 
-	snprintf(name, sizeof(name), "%s%s", p->program, second ? "_second" : "");
-	return bpf_object__find_program_by_name(k->bpf->obj, name);
+	return second ? program_second(k->bpf->obj, first) : first;
 }
 
 /* Each event of memory has two programs where every block counts. */
@@ -198,6 +198,7 @@ void kmem_missed_read(const struct kmem *k, struct kmem_missed *ret)
 	uint64_t stats[STAT_COUNT] = {0}, n;
 
 	*ret = (struct kmem_missed){0};
+	collect_stats(bpf_map__fd(k->bpf->maps.stats), stats, STAT_COUNT);
 	for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
 		n = collect_program(program(k, &probes[i], false)).misses;
 		if (probes[i].allocates)
@@ -209,7 +210,5 @@ void kmem_missed_read(const struct kmem *k, struct kmem_missed *ret)
 					      collect_program(program(k, &probes[i], true)).misses)
 					: n;
 	}
-	/* Last: what is missed in between may be saved in between, and is no loss then. */
-	collect_stats(bpf_map__fd(k->bpf->maps.stats), stats, STAT_COUNT);
 	ret->allocs -= MIN(ret->allocs, stats[STAT_ALLOCS_SAVED]);
 }

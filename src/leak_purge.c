@@ -15,7 +15,7 @@ struct doomed {
 	struct leak *l;
 	struct process **ended; /* few: since the last purge */
 	size_t n_ended;
-	bool left_blocks; /* some of them did */
+	bool left_blocks; /* some of them did, which are to go */
 	struct block_key *blocks;
 	uint64_t *sites;
 	size_t n_blocks, blocks_cap;
@@ -60,7 +60,8 @@ static int on_site(const void *key, const void *value, void *arg)
 	bool catch_all = *(const uint64_t *)key == CATCH_ALL_SITE;
 	int err;
 
-	d->left_blocks |= collect_count(s) > 0 && (catch_all || (p && !p->swept));
+	d->left_blocks |=
+		collect_count(s) > 0 && (catch_all || (p && !p->swept && !keeps_blocks(d->l, p)));
 	if (!p)
 		return 0;
 	if (collect_count(s) > 0 && !leak_forgets(d->l, p)) {
@@ -97,7 +98,7 @@ static int sweep_blocks(struct doomed *d)
 	if (!err)
 		err = tables_drop_blocks(&d->l->tables, d->blocks, d->n_blocks);
 	for (size_t i = 0; i < d->n_ended && !err; i++)
-		d->ended[i]->swept = !keeps_blocks(d->l, d->ended[i]);
+		d->ended[i]->swept = true;
 	return err;
 }
 

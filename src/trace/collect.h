@@ -77,8 +77,8 @@ uint64_t collect_run_ns(const struct bpf_object *obj);
 /*
  * Misses of all programs but those of which exempt() is true (NULL: of none), less those that
  * the second programs of events made up for (bpf/turns.bpf.h; STAT_EVENTS_SAVED in the map
- * stats_fd), whose own misses are none then. Both grow while they are read: it is read until
- * none was saved meanwhile, or what was saved last counts, never a loss that was none.
+ * stats_fd), whose own misses are none then. Both grow while they are read: they are read until
+ * none was saved meanwhile, some times at most; then the result may be too large, never too small.
  */
 uint64_t collect_misses(const struct bpf_object *obj, bool (*exempt)(const struct bpf_program *p),
 			int stats_fd);

@@ -29,7 +29,7 @@ struct process {
 	bool ended;	   /* exited, or replaced by exec */
 	bool replaced;	   /* by exec: its memory is gone, not leaked */
 	bool in_report;	   /* ended, but its stacks are still to be named */
-	bool swept;	   /* ended, and none of its blocks is in the tables any more */
+	bool swept;	   /* ended, and no more blocks of it are to be taken out of the tables */
 };
 
 struct processes;
