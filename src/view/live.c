@@ -31,6 +31,7 @@ struct live {
 	SCREEN *screen; /* NULL: not open */
 	int epoll, signals;
 	sigset_t mask;		 /* as it was */
+	struct sigaction stop;	 /* likewise, for SIGTSTP */
 	int stderr_fd, notes_fd; /* the real one, what goes there meanwhile; -1 */
 };
 
@@ -103,9 +104,19 @@ static int watch(struct live *l, int fd)
 	return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev) ? -errno : 0;
 }
 
-/* SIGQUIT would end us with the terminal as it is. */
+static void no_action(int signo)
+{
+	(void)signo;
+}
+
+/*
+ * SIGQUIT would end us with the terminal as it is. SIGTSTP has a handler, which never runs, so
+ * that ncurses leaves it alone: it ignores the signal while it draws, and the kernel forgets one
+ * that is pending when it becomes ignored.
+ */
 static int open_signals(struct live *l)
 {
+	struct sigaction ours = {.sa_handler = no_action};
 	sigset_t set;
 	int err;
 
@@ -123,6 +134,8 @@ static int open_signals(struct live *l)
 		err = watch(l, STDIN_FILENO);
 	if (!err && sigprocmask(SIG_BLOCK, &set, &l->mask))
 		err = -errno;
+	if (!err)
+		sigaction(SIGTSTP, &ours, &l->stop);
 	return err;
 }
 
@@ -162,6 +175,13 @@ static void close_fds(struct live *l)
 	l->signals = l->epoll = -1;
 }
 
+static void close_signals(struct live *l)
+{
+	sigaction(SIGTSTP, &l->stop, NULL);
+	sigprocmask(SIG_SETMASK, &l->mask, NULL);
+	close_fds(l);
+}
+
 int live_open(struct live *l)
 {
 	int err;
@@ -175,8 +195,7 @@ int live_open(struct live *l)
 	}
 	l->screen = newterm(NULL, stdout, stdin);
 	if (!l->screen) {
-		sigprocmask(SIG_SETMASK, &l->mask, NULL);
-		close_fds(l);
+		close_signals(l);
 		return -ENOTTY;
 	}
 	hold_stderr(l);
@@ -198,8 +217,7 @@ void live_close(struct live *l)
 	endwin();
 	delscreen(l->screen);
 	l->screen = NULL;
-	close_fds(l);
-	sigprocmask(SIG_SETMASK, &l->mask, NULL);
+	close_signals(l);
 	release_stderr(l);
 }
 
@@ -222,19 +240,21 @@ static void take_back(void)
 }
 
 /* The terminal as it was, then stopped as the signal does it; goes on here. */
-static void stop_self(void)
+static void stop_self(const struct live *l)
 {
-	struct sigaction as_ever = {.sa_handler = SIG_DFL}, before;
+	struct sigaction as_ever = {.sa_handler = SIG_DFL}, ours;
 	sigset_t set;
 
+	if (l->stop.sa_handler == SIG_IGN)
+		return; /* who started us has no job control: nobody would let us go on */
 	endwin();
 	sigemptyset(&set);
 	sigaddset(&set, SIGTSTP);
-	sigaction(SIGTSTP, &as_ever, &before);
+	sigaction(SIGTSTP, &as_ever, &ours);
 	raise(SIGTSTP);
 	sigprocmask(SIG_UNBLOCK, &set, NULL); /* stops here */
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	sigaction(SIGTSTP, &before, NULL);
+	sigaction(SIGTSTP, &ours, NULL);
 	take_back();
 }
 
@@ -247,7 +267,7 @@ static enum live_action take_signals(struct live *l)
 		if (info.ssi_signo == SIGWINCH)
 			resize();
 		else if (info.ssi_signo == SIGTSTP)
-			stop_self();
+			stop_self(l);
 		else if (info.ssi_signo == SIGCONT)
 			take_back();
 		else
