@@ -4,6 +4,7 @@ Faults on pages that were swapped out, told as such: on a swap file and in a mem
 our own, whose reclaim drops what the kernel still has of them.
 """
 import contextlib
+import mmap
 import os
 import pathlib
 import subprocess
@@ -45,10 +46,16 @@ def memory_cgroups():
             yield where, "memory.reclaim", str(64 << 20)
 
 
+def number(path, name):
+    """What a file of lines 'name value' says of a name."""
+    lines = (line.split() for line in path.read_text().splitlines())
+    return next(int(words[1]) for words in lines if words[0].rstrip(":") == name)
+
+
 @pytest.fixture
 def reclaimed():
-    """(join, reclaim): a cgroup for a process, and what takes all of its memory away."""
-    for root, name, value in memory_cgroups():
+    """(join, evicted): a cgroup for a process; whether all its pages are in swap (it helps)."""
+    for root, name, amount in memory_cgroups():
         path = root / f"memtally-swap-{os.getpid()}"
         path.mkdir()
         if (path / name).exists():
@@ -60,10 +67,14 @@ def reclaimed():
     def join(pid):
         (path / "cgroup.procs").write_text(str(pid))
 
-    def reclaim():
+    def evicted(pid):
         with contextlib.suppress(OSError):  # not all of it at once
-            (path / name).write_text(value)
-    yield join, reclaim
+            (path / name).write_text(amount)
+        swapped = number(pathlib.Path(f"/proc/{pid}/status"), "VmSwap") << 10
+        # the machine's SwapCached has pages of others: what of ours it has is in these lists
+        cached = sum(number(path / "memory.stat", f"{a}_anon") for a in ("active", "inactive"))
+        return swapped >= PAGES * mmap.PAGESIZE and not cached
+    yield join, evicted
     wait_until(lambda: not (path / "cgroup.procs").read_text(), "the cgroup empty")
     path.rmdir()
 
@@ -76,25 +87,10 @@ def read_ahead():
     CLUSTER.write_text(before)
 
 
-def swap_cached():
-    """Bytes that are both in memory and in swap, on the whole machine."""
-    line = next(line for line in pathlib.Path("/proc/meminfo").read_text().splitlines()
-                if line.startswith("SwapCached:"))
-    return int(line.split()[1]) << 10
-
-
-def evicted(pid, reclaim):
-    """Whether all is in swap and nowhere else; helps with it."""
-    reclaim()
-    swapped = next(line for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-                   if line.startswith("VmSwap:"))
-    return int(swapped.split()[1]) >= PAGES * 4 and not swap_cached()
-
-
 @pytest.mark.parametrize("cluster", [0, 3])
 def test_swapped_pages(reclaimed, swap, read_ahead, victim, faults, cluster):  # noqa: F811
     """One by one each is a major fault; read ahead, the others are minor ones."""
-    join, reclaim = reclaimed
+    join, evicted = reclaimed
     read_ahead(cluster)
     v = victim("faults_table-o2", "--case", "swap", "--pages", PAGES)
     join(v.pid)
@@ -102,7 +98,7 @@ def test_swapped_pages(reclaimed, swap, read_ahead, victim, faults, cluster):  #
     before = counters(v.pid)
     v.say()
     v.expect("evict")
-    wait_until(lambda: evicted(v.pid, reclaim), "all pages in swap", DEADLINE)
+    wait_until(lambda: evicted(v.pid), "all pages in swap", DEADLINE)
     v.say()
     v.expect("ready")
     after = counters(v.pid)
