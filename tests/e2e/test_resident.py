@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """resident against files whose cached pages were asked for one by one with mincore(2)."""
+import contextlib
 import ctypes
 import json
 import mmap
@@ -26,18 +27,41 @@ def resident(*args, status=FINE):
     return {o["path"]: o for o in objects if o["type"] == "file"}, objects
 
 
-def residency(path):
-    """The cached pages, by mincore on a mapping that is never touched."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.mmap.restype = ctypes.c_void_p
-    size = os.path.getsize(path)
+LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.mmap.restype = ctypes.c_void_p
+
+
+@contextlib.contextmanager
+def mapped(path):
+    """Its address, for what takes no more than that; not touched."""
+    size = ctypes.c_size_t(os.path.getsize(path))
     fd = os.open(path, os.O_RDONLY)
-    at = libc.mmap(None, ctypes.c_size_t(size), 1, 1, fd, ctypes.c_long(0))
-    vec = (ctypes.c_ubyte * ((size + PAGE - 1) // PAGE))()
-    assert libc.mincore(ctypes.c_void_p(at), ctypes.c_size_t(size), vec) == 0
-    libc.munmap(ctypes.c_void_p(at), ctypes.c_size_t(size))
+    at = LIBC.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, fd, ctypes.c_long(0))
     os.close(fd)
+    try:
+        yield at
+    finally:
+        LIBC.munmap(ctypes.c_void_p(at), size)
+
+
+def residency(path):
+    """The cached pages, by mincore."""
+    size = os.path.getsize(path)
+    vec = (ctypes.c_ubyte * ((size + PAGE - 1) // PAGE))()
+    with mapped(path) as at:
+        assert LIBC.mincore(ctypes.c_void_p(at), ctypes.c_size_t(size), vec) == 0
     return [b & 1 for b in vec]
+
+
+@contextlib.contextmanager
+def locked(path, pages=None):
+    """These pages, or all, stay cached: the machine may reclaim others at any time (DAMON does)."""
+    with mapped(path) as at:
+        size = ctypes.c_size_t(os.path.getsize(path))
+        assert LIBC.madvise(ctypes.c_void_p(at), size, mmap.MADV_RANDOM) == 0
+        for page in range((size.value + PAGE - 1) // PAGE) if pages is None else pages:
+            assert LIBC.mlock(ctypes.c_void_p(at + page * PAGE), ctypes.c_size_t(PAGE)) == 0
+        yield
 
 
 @pytest.fixture
@@ -55,10 +79,10 @@ def sparse_file(tmp_path):
         for page in range(0, 600, 20):
             os.pread(fd, 10 * PAGE, page * PAGE)
         return sum(residency(path)) == 300
-    # The machine may reclaim at any time (DAMON does).
     wait_until(fill, "600 pages, half of them cached")
     os.close(fd)
-    return path
+    with locked(path, [page for page in range(600) if page % 20 < 10]):
+        yield path
 
 
 def test_file(sparse_file):
@@ -86,16 +110,20 @@ def test_dirty_pages(tmp_path):
 
 
 def test_directory(tmp_path, sparse_file):
-    (tmp_path / "d").mkdir()
-    for i in range(20):
-        (tmp_path / "d" / f"f{i}").write_bytes(b"z" * PAGE * (i + 1))
+    small = [tmp_path / "d" / f"f{i}" for i in range(20)]
+    small[0].parent.mkdir()
+    for i, path in enumerate(small):
+        path.write_bytes(b"z" * PAGE * (i + 1))
     os.symlink("/usr/lib", tmp_path / "link")
     os.mkfifo(tmp_path / "fifo")
     os.link(sparse_file, tmp_path / "second name")
     (tmp_path / "empty").touch()
     files, _ = resident(tmp_path)
     assert len(files) == 20, "20 rows are the default"
-    files, _ = resident("--top", 1000, "--sort", "size", tmp_path)
+    with contextlib.ExitStack() as stack:
+        for path in small:
+            stack.enter_context(locked(path))
+        files, _ = resident("--top", 1000, "--sort", "size", tmp_path)
     assert len(files) == 22, "a hard link counts once; links and FIFOs do not"
     sizes = [f["size_bytes"] for f in files.values()]
     assert sizes == sorted(sizes, reverse=True)
