@@ -111,7 +111,7 @@ $(OLD:%=$(BUILD)/%_old.bpf.o): $(BUILD)/%_old.bpf.o: bpf/%.bpf.c
 
 # Bits are taken with their value before, slots by compare-and-exchange: in v3 (v5.12,
 # 5ca419f2864a, 5ffa25502b5a).
-V3 := cache faults kmem leak tests/bpf/outstanding tests/bpf/pages
+V3 := cache faults kmem leak tests/bpf/outstanding tests/bpf/pages tests/bpf/turns
 $(V3:%=$(BUILD)/%.bpf.o): BPF_CFLAGS += -mcpu=v3
 
 $(BUILD)/%.skel.h: $(BUILD)/%.bpf.o

@@ -42,7 +42,8 @@ static __always_inline int on_add(struct folio___pc *folio)
 	return 0;
 }
 
-CACHE_PROGRAMS(add, CACHE_ADD, mm_filemap_add_to_page_cache, on_add((void *)ctx[0]))
+CACHE_PROGRAMS(add, CACHE_ADD, mm_filemap_add_to_page_cache, folio_index((void *)ctx[0]),
+	       on_add((void *)ctx[0]))
 
 /* ---- reads ---- */
 
@@ -62,11 +63,11 @@ static __always_inline int on_get_pages(struct address_space___pc *mapping, unsi
 	return 0;
 }
 
-CACHE_PROGRAMS(get_pages, CACHE_GET_PAGES, mm_filemap_get_pages,
+CACHE_PROGRAMS(get_pages, CACHE_GET_PAGES, mm_filemap_get_pages, ctx[1],
 	       on_get_pages((void *)ctx[0], ctx[1], ctx[2]))
 
 /* ---- page faults ---- */
 
-CACHE_PROGRAMS(map_pages, CACHE_MAP_PAGES, mm_filemap_map_pages,
+CACHE_PROGRAMS(map_pages, CACHE_MAP_PAGES, mm_filemap_map_pages, ctx[1],
 	       fault_map((void *)ctx[0], ctx[1], ctx[2]))
-CACHE_PROGRAMS(fault, CACHE_FAULT, mm_filemap_fault, fault_at((void *)ctx[0], ctx[1]))
+CACHE_PROGRAMS(fault, CACHE_FAULT, mm_filemap_fault, ctx[1], fault_at((void *)ctx[0], ctx[1]))

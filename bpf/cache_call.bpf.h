@@ -70,22 +70,27 @@ static __always_inline void call_range(struct task_struct___pc *task, const stru
 	c->known = 1;
 }
 
-/* sendfile reads on from its start, which stays in place until it returns. */
-static __always_inline void sendfile_start(struct task_struct___pc *task,
-					   const struct call_args *args,
-					   struct address_space___pc *mapping, struct call_now *c)
+/*
+ * sendfile, splice and copy_file_range read on from their start, which stays in place until they
+ * return. It tells apart the calls of splice(2), which no counter of the task does.
+ */
+static __always_inline void splice_start(struct task_struct___pc *task,
+					 const struct call_args *args,
+					 struct address_space___pc *mapping, struct call_now *c)
 {
-	struct file___pc *f = fd_file(task, args->a[1]);
+	struct file___pc *f = fd_file(task, args->a[c->kind == IO_SENDFILE]);
+	__u64 user = args->a[c->kind == IO_SENDFILE ? 2 : 1];
 
 	if (!f)
 		return;
 	if ((__u64)f->f_mapping != (__u64)mapping)
 		return;
-	if (!args->a[2])
+	if (!user)
 		c->pos = f->f_pos;
-	else if (bpf_probe_read_user(&c->pos, sizeof(c->pos), (void *)args->a[2]))
+	else if (bpf_probe_read_user(&c->pos, sizeof(c->pos), (void *)user))
 		return;
 	c->start = c->pos >> cache_cfg.page_shift;
+	c->id = hash_mix(c->id, c->pos);
 }
 
 /* splice, copy_file_range and sendfile into this file: a write, of pages it does not tell. */
@@ -123,10 +128,10 @@ static __always_inline void call_now(struct address_space___pc *mapping, struct 
 	c->kind = io.kind;
 	if (io.kind == IO_READ || io.kind == IO_WRITE)
 		call_range(task, &args, io, mapping, c);
-	else if (io.kind == IO_SENDFILE)
-		sendfile_start(task, &args, mapping, c);
-	if (io.kind == IO_SENDFILE || io.kind == IO_SPLICE)
+	if (io.kind == IO_SENDFILE || io.kind == IO_SPLICE) {
+		splice_start(task, &args, mapping, c);
 		call_output(task, &args, mapping, c);
+	}
 }
 
 #endif

@@ -46,7 +46,8 @@ static __always_inline int on_add(struct folio___pc *folio)
 	return 0;
 }
 
-CACHE_PROGRAMS(add, CACHE_ADD, mm_filemap_add_to_page_cache, on_add((void *)ctx[0]))
+CACHE_PROGRAMS(add, CACHE_ADD, mm_filemap_add_to_page_cache, folio_index((void *)ctx[0]),
+	       on_add((void *)ctx[0]))
 
 static __always_inline int on_exit(void)
 {
@@ -56,7 +57,7 @@ static __always_inline int on_exit(void)
 	return 0;
 }
 
-CACHE_PROGRAMS(exit, CACHE_EXIT, sched_process_exit, on_exit())
+CACHE_PROGRAMS(exit, CACHE_EXIT, sched_process_exit, 0, on_exit())
 
 /* ---- functions ---- */
 
@@ -296,7 +297,7 @@ static __always_inline int on_syscall(struct pt_regs *regs, long nr)
 	return 0;
 }
 
-CACHE_PROGRAMS(syscall, CACHE_SYSCALL, sys_enter, on_syscall((void *)ctx[0], ctx[1]))
+CACHE_PROGRAMS(syscall, CACHE_SYSCALL, sys_enter, ctx[1], on_syscall((void *)ctx[0], ctx[1]))
 
 /* O_DIRECT that added no page; where iomap has tracepoints they tell. */
 static __always_inline void syscall_direct(struct cache_thread *t, struct inode___pc *host,
@@ -340,4 +341,5 @@ static __always_inline int on_syscall_exit(struct pt_regs *regs, long ret)
 	return 0;
 }
 
-CACHE_PROGRAMS(syscall_exit, CACHE_SYSCALL_EXIT, sys_exit, on_syscall_exit((void *)ctx[0], ctx[1]))
+CACHE_PROGRAMS(syscall_exit, CACHE_SYSCALL_EXIT, sys_exit, ctx[1],
+	       on_syscall_exit((void *)ctx[0], ctx[1]))

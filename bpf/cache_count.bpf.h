@@ -3,8 +3,9 @@
  * cache_count.bpf.h - whose counters an event belongs to, and the name of a file when it
  * gets its first ones.
  *
- * Counters are per CPU and plain: tracepoints run with preemption off, a program that
- * interrupts itself is skipped and counted by the kernel (recursion_misses), and what runs
+ * Counters are per CPU. Where programs may be preempted (COUNTS_ATOMIC) another task may be at
+ * them on the same CPU. Elsewhere they are plain: tracepoints run with preemption off, a program
+ * that interrupts itself is skipped and counted by the kernel (recursion_misses), and what runs
  * in interrupts (the end of direct I/O) touches fields of its own.
  */
 #ifndef CACHE_COUNT_BPF_H
@@ -31,19 +32,28 @@ struct {
 	__type(value, struct cache_row);
 } cache_rows SEC(".maps");
 
+/* Names that are being gathered, by thread: it may be preempted at it. */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, __u64);
+	__type(value, struct cache_path_event);
+} path_scratches SEC(".maps");
+
+/* What a new entry of a table is copied from; never written. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct cache_path_event);
-} path_scratch SEC(".maps");
+} path_blank SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct cache_row);
-} row_scratch SEC(".maps");
+} row_blank SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -53,12 +63,12 @@ struct {
 } cache_names SEC(".maps");
 
 /* Adds to a field of the counters n, which are NULL for what is not wanted. */
-#define CHARGE(n, field, by)                            \
-	do {                                            \
-		struct cache_counters *charged_ = (n);  \
-                                                        \
-		if (charged_)                           \
-			charged_->field += (__u64)(by); \
+#define CHARGE(n, field, by)                           \
+	do {                                           \
+		struct cache_counters *charged_ = (n); \
+                                                       \
+		if (charged_)                          \
+			ADD(&charged_->field, (by));   \
 	} while (0)
 
 static __always_inline int cache_wanted(void)
@@ -128,15 +138,11 @@ static __always_inline void path_fill(struct inode___pc *host, struct cache_path
 	e->cut = 1;
 }
 
-static __noinline int path_send(struct inode___pc *host, const struct cache_key *key)
+static __always_inline int path_output(struct inode___pc *host, const struct cache_key *key,
+				       struct cache_path_event *e)
 {
-	struct cache_path_event *e;
-	__u32 zero = 0;
 	__u64 len;
 
-	e = bpf_map_lookup_elem(&path_scratch, &zero);
-	if (!e)
-		return 0;
 	event_fill(&e->ev, EVENT_CACHE_PATH, 0);
 	e->key = *key;
 	e->mode = KREAD(host, i_mode);
@@ -145,8 +151,22 @@ static __noinline int path_send(struct inode___pc *host, const struct cache_key 
 	len = CACHE_PATH_HEADER + (e->len & (2 * CACHE_NAMES - 1));
 	if (len > sizeof(*e))
 		len = sizeof(*e);
-	if (bpf_ringbuf_output(&events, e, len, 0))
+	return bpf_ringbuf_output(&events, e, len, 0);
+}
+
+static __noinline int path_send(struct inode___pc *host, const struct cache_key *key)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	struct cache_path_event *e;
+	__u32 zero = 0;
+
+	e = bpf_map_lookup_elem(&path_blank, &zero);
+	if (e)
+		bpf_map_update_elem(&path_scratches, &id, e, BPF_ANY);
+	e = bpf_map_lookup_elem(&path_scratches, &id);
+	if (!e || path_output(host, key, e))
 		cache_count(CACHE_STAT_PATHS_LOST, 1);
+	bpf_map_delete_elem(&path_scratches, &id);
 	return 0;
 }
 
@@ -179,7 +199,7 @@ static __always_inline struct cache_row *row_make(struct inode___pc *host,
 						  const struct cache_key *key)
 {
 	__u32 zero = 0;
-	struct cache_row *row = bpf_map_lookup_elem(&row_scratch, &zero);
+	struct cache_row *row = bpf_map_lookup_elem(&row_blank, &zero);
 
 	if (!row)
 		return NULL;

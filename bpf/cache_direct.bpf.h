@@ -151,7 +151,7 @@ static __always_inline int on_direct_queued(void)
 	return t ? direct_queued(t, t->direct_bytes) : 0;
 }
 
-CACHE_PROGRAMS(direct_queued, CACHE_DIRECT_QUEUED, iomap_dio_rw_queued, on_direct_queued())
+CACHE_PROGRAMS(direct_queued, CACHE_DIRECT_QUEUED, iomap_dio_rw_queued, ctx[1], on_direct_queued())
 
 static __always_inline int on_direct_begin(struct kiocb___pc *iocb, struct iov_iter___pc *iter)
 {
@@ -160,6 +160,7 @@ static __always_inline int on_direct_begin(struct kiocb___pc *iocb, struct iov_i
 }
 
 CACHE_PROGRAMS(direct_begin, CACHE_DIRECT_BEGIN, iomap_dio_rw_begin,
+	       KREAD((struct kiocb___pc *)ctx[0], ki_pos),
 	       on_direct_begin((void *)ctx[0], (void *)ctx[1]))
 
 /* The pages over the range can't be dropped: the write goes through the cache after all. */
@@ -172,6 +173,7 @@ static __always_inline int on_direct_refused(void)
 	return 0;
 }
 
-CACHE_PROGRAMS(direct_refused, CACHE_DIRECT_REFUSED, iomap_dio_invalidate_fail, on_direct_refused())
+CACHE_PROGRAMS(direct_refused, CACHE_DIRECT_REFUSED, iomap_dio_invalidate_fail, ctx[1],
+	       on_direct_refused())
 
 #endif

@@ -30,10 +30,10 @@ static __always_inline int page_dirtied(struct folio___pc *folio,
 	return 0;
 }
 
-CACHE_PROGRAMS(dirty, CACHE_DIRTY, writeback_dirty_folio,
+CACHE_PROGRAMS(dirty, CACHE_DIRTY, writeback_dirty_folio, folio_index((void *)ctx[0]),
 	       page_dirtied((void *)ctx[0], (void *)ctx[1]))
 /* Before v5.18. */
-CACHE_PROGRAMS(dirty_page, CACHE_DIRTY, writeback_dirty_page,
+CACHE_PROGRAMS(dirty_page, CACHE_DIRTY, writeback_dirty_page, folio_index((void *)ctx[0]),
 	       page_dirtied((void *)ctx[0], (void *)ctx[1]))
 
 static __always_inline int on_delete(struct folio___pc *folio)
@@ -59,7 +59,8 @@ static __always_inline int on_delete(struct folio___pc *folio)
 	return 0;
 }
 
-CACHE_PROGRAMS(delete, CACHE_DELETE, mm_filemap_delete_from_page_cache, on_delete((void *)ctx[0]))
+CACHE_PROGRAMS(delete, CACHE_DELETE, mm_filemap_delete_from_page_cache, folio_index((void *)ctx[0]),
+	       on_delete((void *)ctx[0]))
 
 /* ---- processes ---- */
 
@@ -75,7 +76,7 @@ static __always_inline int on_newtask(struct task_struct___pc *task, __u64 clone
 	return 0;
 }
 
-CACHE_PROGRAMS(newtask, CACHE_NEWTASK, task_newtask, on_newtask((void *)ctx[0], ctx[1]))
+CACHE_PROGRAMS(newtask, CACHE_NEWTASK, task_newtask, 0, on_newtask((void *)ctx[0], ctx[1]))
 
 static __always_inline int on_exec(void)
 {
@@ -86,6 +87,6 @@ static __always_inline int on_exec(void)
 	return 0;
 }
 
-CACHE_PROGRAMS(exec, CACHE_EXEC, sched_process_exec, on_exec())
+CACHE_PROGRAMS(exec, CACHE_EXEC, sched_process_exec, 0, on_exec())
 
 #endif

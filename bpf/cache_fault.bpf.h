@@ -15,8 +15,8 @@ static __always_inline int fault_begin(void)
 	return 0;
 }
 
-CACHE_PROGRAMS(fault_user, CACHE_FAULT_BEGIN, page_fault_user, fault_begin())
-CACHE_PROGRAMS(fault_kernel, CACHE_FAULT_BEGIN, page_fault_kernel, fault_begin())
+CACHE_PROGRAMS(fault_user, CACHE_FAULT_BEGIN, page_fault_user, ctx[0], fault_begin())
+CACHE_PROGRAMS(fault_kernel, CACHE_FAULT_BEGIN, page_fault_kernel, ctx[0], fault_begin())
 
 /* The same on machines without these tracepoints (arm64): software event page-faults. */
 SEC("?perf_event")

@@ -41,12 +41,27 @@ struct {
 	__type(value, __u64);
 } cache_stats SEC(".maps");
 
+/* Programs on functions can be preempted, on tracepoints where they have turns. */
+#ifdef CACHE_CALLS
+#define COUNTS_ATOMIC 1
+#else
+#define COUNTS_ATOMIC (cache_cfg.turns && !cfg.hold)
+#endif
+
+#define ADD(counter, by)                                            \
+	do {                                                        \
+		if (COUNTS_ATOMIC)                                  \
+			__sync_fetch_and_add(counter, (__u64)(by)); \
+		else                                                \
+			*(counter) += (__u64)(by);                  \
+	} while (0)
+
 static __always_inline void cache_count(__u32 id, __u64 by)
 {
 	__u64 *n = bpf_map_lookup_elem(&cache_stats, &id);
 
 	if (n)
-		*n += by;
+		ADD(n, by);
 }
 
 struct pending_key {

@@ -134,7 +134,7 @@ static __always_inline void read_account(struct cache_thread *t, struct address_
  * Where a request whose event says [index, last] goes on; past `last` if its pages are
  * accounted already. Batches of one request all end at the same page. sendfile and splice
  * read pipe by pipe, each piece beginning where the last one ended: in its last page, if
- * unaligned. A batch whose last page was still in flight had no event: what sendfile left
+ * unaligned. A batch whose last page was still in flight had no event: what they left
  * behind since is made up for here.
  */
 static __always_inline __u64 read_from(const struct cache_thread *t, __u64 map,
@@ -142,13 +142,13 @@ static __always_inline __u64 read_from(const struct cache_thread *t, __u64 map,
 {
 	int same = t->c_state == CALL_UNKNOWN && t->c_map == map && t->c_id == c->id;
 
-	if (c->kind == IO_SENDFILE)
+	if (c->kind == IO_SPLICE) /* once more from the same place: not told apart otherwise */
+		same = same && index > t->c_start;
+	if (c->kind == IO_SENDFILE || c->kind == IO_SPLICE)
 		return same ? t->c_end : c->start < index ? c->start : index;
-	if (!same || index <= t->c_start || index > t->c_end)
-		return index;
-	if (t->c_last == last)
+	if (same && index > t->c_start && index <= t->c_end && t->c_last == last)
 		return last + 1;
-	return c->kind == IO_SPLICE ? t->c_end : index;
+	return index;
 }
 
 static __always_inline void read_unknown(struct cache_thread *t, struct address_space___pc *mapping,
@@ -162,8 +162,10 @@ static __always_inline void read_unknown(struct cache_thread *t, struct address_
 	size = ((size - 1) >> cache_cfg.page_shift) + 1;
 	if (end > size)
 		end = size;
-	if (end <= lo)
+	if (end <= lo) {
+		t->p_map = 0; /* read ahead for what comes after this request: no misses of that */
 		return;
+	}
 	read_account(t, mapping, c, lo, end);
 	t->c_map = (__u64)mapping;
 	t->c_id = c->id;

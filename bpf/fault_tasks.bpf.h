@@ -12,7 +12,7 @@ static __always_inline int on_newtask(struct bpf_raw_tracepoint_args *ctx, enum 
 	struct task_struct___faults *child = (void *)ctx->args[0];
 	__u32 tid = BPF_CORE_READ(child, pid);
 
-	if (!turn_taken(tid, TURN_NEWTASK, turn))
+	if (!task_turn(tid, TURN_NEWTASK, turn))
 		return 0;
 	procs_newtask(tid, ctx->args[1]);
 	fault_images_change();
@@ -21,7 +21,7 @@ static __always_inline int on_newtask(struct bpf_raw_tracepoint_args *ctx, enum 
 
 static __always_inline int on_exec(void *ctx, enum turn turn)
 {
-	if (!turn_taken(bpf_get_current_pid_tgid(), TURN_EXEC, turn))
+	if (!task_turn(bpf_get_current_pid_tgid(), TURN_EXEC, turn))
 		return 0;
 	procs_exec();
 	/* For the new image: the old one may have had its last report. */
@@ -39,7 +39,7 @@ static __always_inline int on_exit(void *ctx, enum turn turn)
 	struct fault_proc *p;
 	__u64 proc_key;
 
-	if (!turn_taken(bpf_get_current_pid_tgid(), TURN_EXIT, turn))
+	if (!task_turn(bpf_get_current_pid_tgid(), TURN_EXIT, turn))
 		return 0;
 	fault_images_change();
 	proc_key = task_wanted();
@@ -58,8 +58,8 @@ static __always_inline int on_exit(void *ctx, enum turn turn)
 	return 0;
 }
 
-TURN_PROGRAMS(fault_newtask, task_newtask, on_newtask)
-TURN_PROGRAMS(fault_exec, sched_process_exec, on_exec)
-TURN_PROGRAMS(fault_exit, sched_process_exit, on_exit)
+TURN_PROGRAMS_OF_FOUR(fault_newtask, task_newtask, on_newtask)
+TURN_PROGRAMS_OF_FOUR(fault_exec, sched_process_exec, on_exec)
+TURN_PROGRAMS_OF_FOUR(fault_exit, sched_process_exit, on_exit)
 
 #endif

@@ -13,6 +13,7 @@
 #define UNWIND_NO_FIND_VMA
 #define WALK_WINDOW 1024 /* of user stack read at once, into the scratch of a level */
 #define OUTSTANDING_SLOTS
+#include "hold.bpf.h"
 #include "kmem_record.bpf.h"
 #include "kmem_bulk.bpf.h"
 #include "kmem_judge.bpf.h"
@@ -26,7 +27,9 @@
 #define KMEM_PROGRAMS(name, event, address)                                                 \
 	static __noinline int name##_sampled(struct bpf_raw_tracepoint_args *ctx, int turn) \
 	{                                                                                   \
+		hold();                                                                     \
 		on_##name(ctx, ctx->args, turn);                                            \
+		hold_end();                                                                 \
 		return 0;                                                                   \
 	}                                                                                   \
 	SEC("?raw_tp/" #event)                                                              \

@@ -19,11 +19,10 @@
 #include "kmem_user.bpf.h"
 #include "kstack.bpf.h"
 #include "outstanding.bpf.h"
+#include "turns.bpf.h"
 
 #define DUPLICATE_NS 20000000 /* births are exact to a tick, of 10 ms at most */
 #define MARK_ALLOC   1	      /* addresses are aligned */
-
-enum kmem_turn { FIRST, SECOND };
 
 struct kmem_scratch {
 	__u64 mark;  /* the event that a first program saw last */
@@ -59,11 +58,16 @@ static __always_inline struct kmem_scratch *scratch_get(void)
 	return bpf_map_lookup_elem(&kmem_scratches, &zero);
 }
 
-/* Whether this turn of an event has anything to do. */
-static __always_inline int turn_taken(struct kmem_scratch *sc, __u64 mark, int turn)
+/*
+ * Whether this turn of an event has anything to do. The CPU's mark is cheap, and an interrupt in
+ * between may leave its own; other tasks, where they may come in between, would all the time.
+ */
+static __always_inline int kmem_turn(struct kmem_scratch *sc, __u64 mark, int turn)
 {
 	if (!kmem_cfg.twice)
 		return turn == FIRST;
+	if (cfg.hold)
+		return turn_taken(mark, 0, turn);
 	if (turn == SECOND)
 		return sc->mark != mark;
 	sc->mark = mark;
@@ -215,7 +219,7 @@ static __always_inline void alloc_seen(void *ctx, struct kmem_alloc *a, int turn
 	struct kmem_scratch *sc = scratch_get();
 	int wanted;
 
-	if (!sc || !turn_taken(sc, a->address | MARK_ALLOC, turn))
+	if (!sc || !kmem_turn(sc, a->address | MARK_ALLOC, turn))
 		return;
 	wanted = alloc_wanted(a);
 	if (wanted && is_duplicate(&key, a->size, turn))
@@ -244,7 +248,7 @@ static __always_inline void free_seen(__u64 address, __u32 kind, int turn)
 	struct kmem_scratch *sc = kmem_cfg.twice ? scratch_get() : NULL;
 	struct block_value old;
 
-	if (kmem_cfg.twice && (!sc || !turn_taken(sc, address, turn)))
+	if (kmem_cfg.twice && (!sc || !kmem_turn(sc, address, turn)))
 		return;
 	if (turn == SECOND)
 		free_saved(&key);

@@ -15,7 +15,7 @@ static __always_inline int on_newtask(struct bpf_raw_tracepoint_args *ctx, enum 
 	struct task_struct___leak *child = (void *)ctx->args[0];
 	__u32 tid = BPF_CORE_READ(child, pid);
 
-	if (turn_taken(tid, TURN_NEWTASK, turn))
+	if (task_turn(tid, TURN_NEWTASK, turn))
 		procs_newtask(tid, ctx->args[1]);
 	return 0;
 }
@@ -25,7 +25,7 @@ static __always_inline int on_exec(void *ctx, enum turn turn)
 	struct thread *t;
 
 	(void)ctx;
-	if (!turn_taken(bpf_get_current_pid_tgid(), TURN_EXEC, turn))
+	if (!task_turn(bpf_get_current_pid_tgid(), TURN_EXEC, turn))
 		return 0;
 	t = thread_find();
 	if (t)
@@ -36,13 +36,13 @@ static __always_inline int on_exec(void *ctx, enum turn turn)
 static __always_inline int on_exit(void *ctx, enum turn turn)
 {
 	(void)ctx;
-	if (turn_taken(bpf_get_current_pid_tgid(), TURN_EXIT, turn))
+	if (task_turn(bpf_get_current_pid_tgid(), TURN_EXIT, turn))
 		thread_slot_leave();
 	return 0;
 }
 
-TURN_PROGRAMS(leak_newtask, task_newtask, on_newtask)
-TURN_PROGRAMS(leak_exec, sched_process_exec, on_exec)
-TURN_PROGRAMS(leak_exit, sched_process_exit, on_exit)
+TURN_PROGRAMS_OF_FOUR(leak_newtask, task_newtask, on_newtask)
+TURN_PROGRAMS_OF_FOUR(leak_exec, sched_process_exec, on_exec)
+TURN_PROGRAMS_OF_FOUR(leak_exit, sched_process_exit, on_exit)
 
 #endif

@@ -38,6 +38,8 @@ struct cfg {
 	__u32 block_slots;  /* elements of these arrays (include/slots_abi.h); 0: not used */
 	__u32 site_slots;
 	__u32 skip_returns; /* of leaf calls that are not recorded; session links only */
+	__u32 hold;	    /* programs can be preempted, and kept from it (bpf/hold.bpf.h) */
+	__u32 pad;
 };
 
 /* What a perf uprobe was opened with. */
@@ -165,7 +167,7 @@ struct stack_event {
 
 #define STACK_EVENT_HEADER 56u
 
-_Static_assert(sizeof(struct cfg) == 96, "cfg");
+_Static_assert(sizeof(struct cfg) == 104, "cfg");
 _Static_assert(sizeof(struct probe_name) == 40, "probe_name");
 _Static_assert(sizeof(struct block_key) == 16, "block_key");
 _Static_assert(sizeof(struct block_value) == 24, "block_value");

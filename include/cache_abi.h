@@ -14,7 +14,7 @@ struct cache_cfg {
 	__u32 page_shift;
 	__u32 direct_events; /* the kernel has iomap's tracepoints of direct I/O */
 	__u32 write_by_file; /* generic_perform_write() takes a file, not a kiocb */
-	__u32 turns;	     /* events have two programs, bpf/turns.bpf.h */
+	__u32 turns;	     /* events have four programs, bpf/turns.bpf.h */
 };
 
 struct cache_key {

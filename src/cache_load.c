@@ -52,9 +52,9 @@ static int leave_out_maps(struct bpf_object *obj)
 {
 	bool turns = feature_has(FEATURE_EVENTS_SKIPPED);
 	static const char *const used[] = {
-		"stats",	 "events",	"procs",      "cgroups",      "cache_stats",
-		"pending",	 "cache_total", "cache_rows", "path_scratch", "row_scratch",
-		"cache_threads", "cache_names", "directs",    "cache_retries"};
+		"stats",     "events",	      "procs",	     "cgroups",	       "cache_stats",
+		"pending",   "cache_total",   "cache_rows",  "path_scratches", "path_blank",
+		"row_blank", "cache_threads", "cache_names", "directs",	       "cache_retries"};
 	struct bpf_map *m;
 
 	bpf_object__for_each_map(m, obj)
@@ -86,16 +86,16 @@ static void use_program(const struct cache *c, const char *name, bool use)
 		bpf_program__set_autoload(p, use);
 }
 
-/* Its second program, too, where the kernel may skip one. */
+/* Its other programs, too, where the kernel may skip one. */
 static void use_turns(const struct cache *c, const char *name, bool use)
 {
-	struct bpf_program *p = find_program(c, "", name);
+	struct bpf_program *p = find_program(c, "", name), *next;
 
 	if (!p)
 		return;
 	bpf_program__set_autoload(p, use);
-	bpf_program__set_autoload(program_second(c->obj, p),
-				  use && feature_has(FEATURE_EVENTS_SKIPPED));
+	for (unsigned int turn = 1; (next = program_turn(c->obj, p, turn)); turn++)
+		bpf_program__set_autoload(next, use && feature_has(FEATURE_EVENTS_SKIPPED));
 }
 
 /* What every method takes from the kernel's events, as far as it has them. */
@@ -325,6 +325,14 @@ static int attach_rest(struct cache *c)
 	return err;
 }
 
+/* bpf/cache_turns.bpf.h; of use where events have several programs. */
+static void set_on(struct cache *c)
+{
+	uint32_t *flag = c->bpf ? &c->bpf->bss->cache_on : &c->calls->bss->cache_on;
+
+	__atomic_store_n(flag, 1, __ATOMIC_SEQ_CST);
+}
+
 int cache_attach(struct cache *c)
 {
 	int err = 0;
@@ -333,7 +341,11 @@ int cache_attach(struct cache *c)
 		err = attach_fault_starts(c);
 	if (!err && c->method == CACHE_METHOD_FUNCTIONS)
 		err = attach_kprobes(c);
-	return err ? err : attach_rest(c);
+	if (!err)
+		err = attach_rest(c);
+	if (!err)
+		set_on(c);
+	return err;
 }
 
 static void detach_backwards(const struct bpf_object_skeleton *s)

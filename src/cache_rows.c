@@ -256,10 +256,12 @@ int cache_losses_read(struct cache *c, struct losses *ret)
 	if (!n.err)
 		n.err = collect_stats(cache_map_fd(c, "stats"), stats, STAT_COUNT);
 	losses_add_stats(&n, cache_losses, ARRAY_SIZE(cache_losses), own);
-	losses_add(&n, (struct loss){"probes_missed",
-				     collect_misses(c->obj, may_miss, cache_map_fd(c, "stats")),
-				     "events that the kernel skipped (recursion_misses)",
-				     "another tracer on the same events"});
+	c->missed = collect_misses(c->obj, may_miss, cache_map_fd(c, "stats"), c->missed);
+	losses_add(&n,
+		   (struct loss){"probes_missed", c->missed,
+				 "events that the kernel skipped (recursion_misses)",
+				 "another tracer on the same events, or too many readers per CPU "
+				 "for a kernel that preempts programs"});
 	losses_add_stats(&n, common_losses, ARRAY_SIZE(common_losses), stats);
 	c->incomplete |= losses_any(&n);
 	*ret = n;

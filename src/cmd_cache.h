@@ -87,6 +87,7 @@ struct cache {
 	int stats_fd;
 	uint64_t map_bytes, ticks, end_ns;
 	uint64_t now_ns; /* wall clock of this tick */
+	uint64_t missed; /* events, as last read */
 	bool incomplete;
 };
 

@@ -7,6 +7,7 @@
 #include <sys/utsname.h>
 
 #include "lib/log.h"
+#include "trace/features.h"
 #include "trace/unwind_objects.h"
 
 bool cmd_wants_machine(const struct common_opts *c)
@@ -50,6 +51,7 @@ void cmd_configure(const struct common_opts *c, bool every, struct cfg *ret)
 	ret->scope = c->cgroup ? SCOPE_CGROUP : every ? SCOPE_ALL : SCOPE_PIDS;
 	ret->self_tgid = (uint32_t)getpid();
 	ret->follow = c->follow;
+	ret->hold = feature_has(FEATURE_EVENTS_SKIPPED) && feature_has(FEATURE_PREEMPT_OFF);
 	if (!own_pidns(&st))
 		return;
 	ret->pidns_dev = st.st_dev;
@@ -72,8 +74,15 @@ void cmd_configure_unwind(const struct common_opts *c, struct unwind_cfg *ret)
 
 int cmd_enable_stats(const struct common_opts *c)
 {
-	int fd = c->verbose ? bpf_enable_stats(BPF_STATS_RUN_TIME) : -1;
+	int fd;
 
+	if (!c->verbose)
+		return -1;
+	if (feature_has(FEATURE_EVENTS_SKIPPED)) {
+		log_verbose("the time of programs is not measured: events would be skipped for it");
+		return -1;
+	}
+	fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	return fd < 0 ? -1 : fd;
 }
 

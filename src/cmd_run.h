@@ -27,7 +27,9 @@ void cmd_configure_unwind(const struct common_opts *c, struct unwind_cfg *ret);
 
 /*
  * With -v: has the kernel measure the run time of programs until the fd is closed. -1: not
- * asked for, or the kernel cannot (v5.8, CAP_SYS_ADMIN).
+ * asked for, or the kernel cannot (v5.8, CAP_SYS_ADMIN), or should not: its clock switches
+ * preemption on (sched_clock(), arch/x86/kernel/tsc.c), which bpf/hold.bpf.h puts off until a
+ * program is done.
  */
 int cmd_enable_stats(const struct common_opts *c);
 

@@ -18,8 +18,8 @@
 enum hook_kind {
 	HOOK_EVENT,    /* software event, see config */
 	HOOK_RAW,      /* raw tracepoint */
-	HOOK_TURNS,    /* likewise, with a second program (bpf/turns.bpf.h) */
-	HOOK_PAGES,    /* likewise, where the kernel may skip one */
+	HOOK_TURNS,    /* likewise, with later programs (bpf/turns.bpf.h) */
+	HOOK_PAGES,    /* likewise, only where the kernel may skip one */
 	HOOK_FUNCTION, /* the one of the program's section */
 };
 
@@ -70,10 +70,14 @@ static void hooks_fill(const struct faults *f, struct hook h[N_HOOKS])
 	memcpy(h, all, sizeof(all));
 }
 
-static bool has_second(const struct hook *h)
+/* The program of this turn; NULL: there is none, or no need of it. */
+static struct bpf_program *later(const struct faults *f, const struct hook *h, unsigned int turn)
 {
-	return h->kind == HOOK_TURNS ||
-	       (h->kind == HOOK_PAGES && feature_has(FEATURE_EVENTS_SKIPPED));
+	bool wanted = feature_has(FEATURE_EVENTS_SKIPPED)
+			      ? h->kind == HOOK_TURNS || h->kind == HOOK_PAGES
+			      : h->kind == HOOK_TURNS && turn == 1;
+
+	return wanted ? program_turn(f->bpf->obj, h->prog, turn) : NULL;
 }
 
 void faults_select(struct faults *f)
@@ -82,10 +86,10 @@ void faults_select(struct faults *f)
 
 	hooks_fill(f, h);
 	for (size_t i = 0; i < N_HOOKS; i++) {
-		bpf_program__set_autoload(h[i].prog, h[i].wanted);
-		if (has_second(&h[i]))
-			bpf_program__set_autoload(program_second(f->bpf->obj, h[i].prog),
-						  h[i].wanted);
+		struct bpf_program *p = h[i].prog;
+
+		for (unsigned int turn = 1; p; p = later(f, &h[i], turn++))
+			bpf_program__set_autoload(p, h[i].wanted);
 	}
 	bpf_program__set_autoload(f->bpf->progs.fault_tasks, f->bpf->rodata->fault_cfg.counters);
 	bpf_program__set_autoload(f->bpf->progs.fault_pages, f->o->sample > 1);
@@ -140,10 +144,11 @@ static int attach_function(struct faults *f, struct bpf_program *prog)
 
 static int attach_turns(struct faults *f, const struct hook *h)
 {
-	int err = attach_raw_kept(f, h->prog, h->name);
+	struct bpf_program *p = h->prog;
+	int err = 0;
 
-	if (!err && has_second(h))
-		err = attach_raw_kept(f, program_second(f->bpf->obj, h->prog), h->name);
+	for (unsigned int turn = 1; p && !err; p = later(f, h, turn++))
+		err = attach_raw_kept(f, p, h->name);
 	return err;
 }
 

@@ -51,7 +51,7 @@ static const struct stat_loss common_losses[] = {
  * an interrupt, or in our own reading of a user stack, is no fault of a process and no page
  * of one. (Were a page of a process freed so, its next use would show it: frees_missed. Of a
  * sample of pages so few more or less are missing.) Where tasks are skipped, too, they may
- * not: second programs see what these did not.
+ * not: later programs see what these did not.
  */
 static bool may_miss(const struct bpf_program *p)
 {
@@ -100,9 +100,10 @@ int faults_losses_read(struct faults *f, struct losses *ret)
 	losses_add(&n, (struct loss){"stacks_unsent", stacks_unsent(f, stats[STAT_STACK_RETRY]),
 				     "faults or pages without a stack: the event ring was full",
 				     "give memtally more CPU"});
-	losses_add(&n, (struct loss){"probes_missed", collect_misses(f->obj, may_miss, f->stats_fd),
-				     "events that the kernel skipped (recursion_misses)",
-				     "another tracer on the same events"});
+	losses_add(&n,
+		   (struct loss){"probes_missed", collect_misses(f->obj, may_miss, f->stats_fd, 0),
+				 "events that the kernel skipped (recursion_misses)",
+				 "another tracer on the same events"});
 	losses_add_tracer(&n, f->tracer);
 	f->incomplete |= losses_any(&n);
 	*ret = n;

@@ -125,6 +125,8 @@ static int size_user_maps(struct kmem *k)
 		err = unwinder_size_maps(tracer_unwinder(k->tracer), k->bpf->obj, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(unused) && !err; i++)
 		err = bpf_map__set_autocreate(unused[i], false);
+	if (!err && !(k->bpf->rodata->kmem_cfg.twice && k->bpf->rodata->cfg.hold))
+		err = bpf_map__set_autocreate(k->bpf->maps.turn_marks, false);
 	return err;
 }
 

@@ -91,7 +91,7 @@ static struct bpf_program *program(const struct kmem *k, const struct kmem_probe
 {
 	struct bpf_program *first = bpf_object__find_program_by_name(k->bpf->obj, p->program);
 
-	return second ? program_second(k->bpf->obj, first) : first;
+	return second ? program_turn(k->bpf->obj, first, 1) : first;
 }
 
 /* Each event of memory has two programs where every block counts. */

@@ -146,35 +146,41 @@ static int open_bpf(struct leak *l)
 	return skeleton_open(l->bpf->skeleton, skeleton_is_old(), old, old_size);
 }
 
-/* An event of tasks and its two programs (bpf/turns.bpf.h). */
+enum { TASK_HOOKS = 3, TASK_TURNS = 4 };
+
+/* An event of tasks and its programs (bpf/turns.bpf.h). */
 struct task_hook {
 	const char *event;
-	struct bpf_program *progs[2];
-	struct bpf_link **links[2];
+	struct bpf_program *progs[TASK_TURNS];
+	struct bpf_link **links[TASK_TURNS];
 	bool wanted;
 };
 
-enum { TASK_HOOKS = 3 };
+#define TASK_HOOK(event, b, name, wanted)                                                       \
+	{                                                                                       \
+		event,                                                                          \
+			{(b)->progs.name, (b)->progs.name##_second, (b)->progs.name##_third,    \
+			 (b)->progs.name##_fourth},                                             \
+			{&(b)->links.name, &(b)->links.name##_second, &(b)->links.name##_third, \
+			 &(b)->links.name##_fourth},                                            \
+			wanted                                                                  \
+	}
 
 static void task_hooks_fill(const struct leak *l, struct task_hook h[TASK_HOOKS])
 {
 	struct leak_bpf *b = l->bpf;
 	struct task_hook all[TASK_HOOKS] = {
-		{"sched_process_exec",
-		 {b->progs.leak_exec, b->progs.leak_exec_second},
-		 {&b->links.leak_exec, &b->links.leak_exec_second},
-		 true},
-		{"task_newtask",
-		 {b->progs.leak_newtask, b->progs.leak_newtask_second},
-		 {&b->links.leak_newtask, &b->links.leak_newtask_second},
-		 l->o->common.follow},
-		{"sched_process_exit",
-		 {b->progs.leak_exit, b->progs.leak_exit_second},
-		 {&b->links.leak_exit, &b->links.leak_exit_second},
-		 threads_have_slots()},
+		TASK_HOOK("sched_process_exec", b, leak_exec, true),
+		TASK_HOOK("task_newtask", b, leak_newtask, l->o->common.follow),
+		TASK_HOOK("sched_process_exit", b, leak_exit, threads_have_slots()),
 	};
 
 	memcpy(h, all, sizeof(all));
+}
+
+static size_t task_turns(void)
+{
+	return feature_has(FEATURE_EVENTS_SKIPPED) ? TASK_TURNS : 2;
 }
 
 static void select_tasks(const struct leak *l)
@@ -183,8 +189,9 @@ static void select_tasks(const struct leak *l)
 
 	task_hooks_fill(l, h);
 	for (size_t i = 0; i < TASK_HOOKS; i++)
-		for (size_t turn = 0; turn < 2; turn++)
-			bpf_program__set_autoload(h[i].progs[turn], h[i].wanted);
+		for (size_t turn = 0; turn < TASK_TURNS; turn++)
+			bpf_program__set_autoload(h[i].progs[turn],
+						  h[i].wanted && turn < task_turns());
 }
 
 int leak_load(struct leak *l)
@@ -230,9 +237,8 @@ static int attach_tasks(struct leak *l)
 	for (size_t i = 0; i < TASK_HOOKS && !err; i++) {
 		if (!h[i].wanted)
 			continue;
-		err = attach_raw(h[i].progs[0], h[i].event, h[i].links[0]);
-		if (!err)
-			err = attach_raw(h[i].progs[1], h[i].event, h[i].links[1]);
+		for (size_t turn = 0; turn < task_turns() && !err; turn++)
+			err = attach_raw(h[i].progs[turn], h[i].event, h[i].links[turn]);
 		if (err)
 			log_error("cannot attach to '%s': %s", h[i].event, errno_name(err));
 	}

@@ -52,11 +52,12 @@ int leak_losses_read(struct leak *l, struct losses *ret)
 				     tables_unsent(&l->tables, stats[STAT_STACK_RETRY]),
 				     "allocations without a stack: the event ring was full",
 				     "give memtally more CPU"});
-	losses_add(&n,
-		   (struct loss){"probes_missed",
-				 collect_misses(l->bpf->obj, NULL, bpf_map__fd(l->bpf->maps.stats)),
-				 "probe hits that the kernel skipped (recursion_misses)",
-				 "another tracer on the same functions, or a preemptible kernel"});
+	losses_add(
+		&n,
+		(struct loss){"probes_missed",
+			      collect_misses(l->bpf->obj, NULL, bpf_map__fd(l->bpf->maps.stats), 0),
+			      "probe hits that the kernel skipped (recursion_misses)",
+			      "another tracer on the same functions, or a preemptible kernel"});
 	losses_add_tracer(&n, l->tracer);
 	losses_add(&n, (struct loss){"probes_late", l->late,
 				     "programs begun by exec whose own allocator was probed after "

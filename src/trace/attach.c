@@ -9,7 +9,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#define SECOND "_second" /* what the name of an event's second program ends with */
+/* What the names of an event's programs end with, the first to the last. */
+static const char *const turns[] = {"", "_second", "_third", "_fourth"};
 
 /* A directory fd of tracefs, mounted or not; -errno. */
 static int tracefs_open(void)
@@ -83,19 +84,26 @@ int attach_raw(struct bpf_program *prog, const char *name, struct bpf_link **ret
 	return err;
 }
 
-struct bpf_program *program_second(const struct bpf_object *obj, const struct bpf_program *prog)
+struct bpf_program *program_turn(const struct bpf_object *obj, const struct bpf_program *first,
+				 unsigned int turn)
 {
 	char name[64];
 
-	snprintf(name, sizeof(name), "%s" SECOND, bpf_program__name(prog));
+	if (turn >= ARRAY_SIZE(turns))
+		return NULL;
+	snprintf(name, sizeof(name), "%s%s", bpf_program__name(first), turns[turn]);
 	return bpf_object__find_program_by_name(obj, name);
 }
 
-bool program_is_second(const struct bpf_program *prog)
+bool program_is_first(const struct bpf_program *prog)
 {
-	const char *end = strstr(bpf_program__name(prog), SECOND);
+	for (size_t i = 1; i < ARRAY_SIZE(turns); i++) {
+		const char *end = strstr(bpf_program__name(prog), turns[i]);
 
-	return end && strcmp(end, SECOND) == 0;
+		if (end && strcmp(end, turns[i]) == 0)
+			return false;
+	}
+	return true;
 }
 
 int attach_software_event(struct bpf_program *prog, uint64_t config, int cpu, struct bpf_link **ret)

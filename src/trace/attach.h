@@ -20,10 +20,14 @@ int tracepoint_id(const char *category, const char *name);
 /* Attaches to a raw tracepoint. 0 or -errno; *ret is the caller's. */
 int attach_raw(struct bpf_program *prog, const char *name, struct bpf_link **ret);
 
-/* The second program of an event whose first is prog (bpf/turns.bpf.h); NULL if it has none. */
-struct bpf_program *program_second(const struct bpf_object *obj, const struct bpf_program *prog);
-/* Whether it is one. */
-bool program_is_second(const struct bpf_program *prog);
+/*
+ * The program of the same event as its first one that does what all before `turn` were kept from
+ * (bpf/turns.bpf.h), 1: the second one; NULL if it has none.
+ */
+struct bpf_program *program_turn(const struct bpf_object *obj, const struct bpf_program *first,
+				 unsigned int turn);
+/* Whether it is the first one, or the only one, of its event. */
+bool program_is_first(const struct bpf_program *prog);
 
 /*
  * Attaches to every event PERF_COUNT_SW_... on one CPU, of all processes. 0 or -errno,

@@ -8,10 +8,13 @@
 
 #include "lib/log.h"
 #include "trace/attach.h"
+#include "trace/loop.h"
 
-#define BATCH	     4096u
-#define BATCH_MAX    (1u << 20)
-#define MISSES_READS 16
+#define BATCH	  4096u
+#define BATCH_MAX (1u << 20)
+
+#define MISSES_READS	8
+#define MISSES_PAUSE_NS 10000000
 
 struct visitor {
 	int (*fn)(const void *key, const void *value, void *arg);
@@ -226,7 +229,7 @@ static uint64_t misses_of_all(const struct bpf_object *obj,
 
 	bpf_object__for_each_program(p, obj)
 	{
-		if (!program_is_second(p) && !(exempt && exempt(p)))
+		if (program_is_first(p) && !(exempt && exempt(p)))
 			sum += collect_program(p).misses;
 	}
 	return sum;
@@ -255,17 +258,18 @@ static uint64_t events_saved(int stats_fd)
 }
 
 uint64_t collect_misses(const struct bpf_object *obj, bool (*exempt)(const struct bpf_program *p),
-			int stats_fd)
+			int stats_fd, uint64_t known)
 {
-	uint64_t before, saved = events_saved(stats_fd), misses, least = UINT64_MAX;
+	uint64_t saved, misses, least = UINT64_MAX;
 	int reads = 0;
 
 	do {
-		before = saved;
-		misses = misses_of_all(obj, exempt);
+		if (reads)
+			loop_wait_readable(-1, clock_mono_ns() + MISSES_PAUSE_NS);
 		saved = events_saved(stats_fd);
-		least = MIN(least, misses - MIN(misses, before));
-	} while (saved != before && ++reads < MISSES_READS);
+		misses = misses_of_all(obj, exempt);
+		least = MIN(least, misses - MIN(misses, saved));
+	} while (least > known && saved && ++reads < MISSES_READS);
 	say_misses(obj);
-	return least;
+	return MAX(least, known);
 }

@@ -76,11 +76,13 @@ struct program_counts collect_program(const struct bpf_program *p);
 uint64_t collect_run_ns(const struct bpf_object *obj);
 /*
  * Misses of all programs but those of which exempt() is true (NULL: of none), less those that
- * the second programs of events made up for (bpf/turns.bpf.h; STAT_EVENTS_SAVED in the map
- * stats_fd), whose own misses are none then. Both grow while they are read: they are read until
- * none was saved meanwhile, some times at most; then the result may be too large, never too small.
+ * later programs of the same events made up for (bpf/turns.bpf.h; STAT_EVENTS_SAVED in the map
+ * stats_fd), whose own misses are none then. known: what it was before. A task that was preempted
+ * between the programs of an event has missed the first and not come to the others, so where it is
+ * more than that it is read again, for 70 ms at most: of what was missed when it began, the
+ * result may be too much, never too little.
  */
 uint64_t collect_misses(const struct bpf_object *obj, bool (*exempt)(const struct bpf_program *p),
-			int stats_fd);
+			int stats_fd, uint64_t known);
 
 #endif

@@ -186,6 +186,13 @@ static bool probe_events_skipped(void)
 	return knows("class_srcu_fast_notrace_t", BTF_KIND_TYPEDEF);
 }
 
+/* What bpf/hold.bpf.h calls. */
+static bool probe_preempt_off(void)
+{
+	return knows("bpf_preempt_disable", BTF_KIND_FUNC) &&
+	       knows("bpf_local_irq_save", BTF_KIND_FUNC);
+}
+
 static bool probe_fentry_on(const char *function)
 {
 	static const struct bpf_insn nothing[] = {
@@ -304,8 +311,11 @@ static const struct {
 				  probe_percpu_sites},
 	[FEATURE_EVENTS_SKIPPED] = {"events-skipped",
 				    "a tracepoint's program is skipped where it was preempted: "
-				    "cachestat has two for each (v7.0)",
+				    "cachestat has four for each (v7.0)",
 				    probe_events_skipped},
+	[FEATURE_PREEMPT_OFF] = {"preempt-off",
+				 "cachestat and kmem keep programs from being preempted (v6.14)",
+				 probe_preempt_off},
 	[FEATURE_VMALLOC_EVENTS] = {"vmalloc-events",
 				    "kmem follows vmalloc (6.12 has them, 6.1 not)",
 				    probe_vmalloc_events},

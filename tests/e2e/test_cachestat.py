@@ -164,8 +164,8 @@ def test_dirtied_pages(everything):
     for block in ("4k", "16k", "128k", "1m"):
         n = found[f"write_new_{block}"][1]
         assert (n["dirties"], n["write_added"]) == (2048, 2048), (block, n)
-    clean = found["overwrite_clean"][1]
-    assert clean["write_added"] <= clean["evicted"], "added though nothing was evicted"
+    clean, n, _ = found["overwrite_clean"]
+    assert clean["absent"] <= n["write_added"] <= clean["absent"] + n["evicted"], (clean, n)
     assert not wrong, "\n".join(wrong)
 
 
@@ -178,10 +178,11 @@ def assert_faults_are_exact(found):
         truth, n, _ = found[name]
         accesses = n["mmap_hits"] + n["mmap_misses"] + n["mmap_readahead"]
         assert truth["faults"] - 5 <= accesses <= truth["faults"], (name, truth, n)
-    assert found["mmap_cold"][1]["mmap_misses"] == 1
+    cold = found["mmap_cold"][1]
+    assert 1 <= cold["mmap_misses"] <= 1 + cold["evicted"], cold
     for name in ("mmap_warm", "mmap_again"):
-        warm = found[name][1]
-        assert warm["mmap_misses"] <= warm["evicted"], "absent though nothing was evicted"
+        warm, n, _ = found[name]
+        assert n["mmap_misses"] <= warm["absent"] + n["evicted"], "absent though nothing was evicted"
 
 
 def test_faults_on_mappings(everything):
@@ -363,6 +364,7 @@ def test_more_files_than_rows(disk):
     assert tally.status == INCOMPLETE and tally.losses["rows_full"] >= others["accesses"] > 0
     assert others["accesses"] + sum(n["accesses"] for n in found) == count, others
     assert tally.paths["others"] == "[others]"
+    shutil.rmtree(at)  # else another test has no rows for what is evicted while it runs
 
 
 @pytest.fixture

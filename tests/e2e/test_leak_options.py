@@ -182,7 +182,7 @@ def test_sampling(trace, interval):
     assert row.obj["estimated"] is True
     assert low / p * 0.99 <= row.count <= high / p * 1.01, (row.count, low / p, high / p)
     assert low / p * 0.99 * size <= row.bytes <= high / p * 1.01 * size
-    assert t.status == FINE
+    t.assert_clean()
 
 
 def test_sampling_large_blocks(trace):

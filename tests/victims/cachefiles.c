@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,13 +45,14 @@ struct cachestat {
 struct truth {
 	uint64_t hits, ra, misses, dirties, direct_reads, direct_writes;
 	uint64_t faults, unused;
+	uint64_t absent; /* pages that were not cached when the row began to write or to map them */
 	bool no_split;	 /* concurrent: only sums are known */
 	bool no_dirties; /* there is no cachestat(2) to tell */
 };
 
 struct row {
 	const char *name;
-	enum { READ, WARM = 1, RANDOM_ADVICE = 2, NEW = 4 } flags;
+	enum { READ, WARM = 1, RANDOM_ADVICE = 2, NEW = 4, HOLES = 8, GAPS = 16 } flags;
 	void (*run)(void);
 	uint32_t block;
 };
@@ -179,6 +181,16 @@ static void warm(void)
 		check(pread(fd, buffer, 1 << 20, (off_t)at), "pread");
 }
 
+/* Here and there 1 to 64 pages leave, as when the kernel takes what nobody used for a while. */
+static void punch(void)
+{
+	for (int i = 0; i < 40; i++) {
+		uint64_t n = 1 << rand() % 7, at = (uint64_t)rand() % n_pages / n * n;
+
+		posix_fadvise(fd, (off_t)(at * PAGE), (off_t)(n * PAGE), POSIX_FADV_DONTNEED);
+	}
+}
+
 static int null_fd(void)
 {
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -254,6 +266,16 @@ static const struct row rows[] = {
 	{"uring_unaligned", READ, run_uring_warm, 5000},
 	{"uring_random", READ, run_uring_random, 65536},
 	{"concurrent", READ, run_concurrent, 0},
+	{"splice_unaligned", WARM, run_splice, 5000},
+	{"splice_on", WARM, run_splice_on, 5000},
+	{"holes_4k", WARM | HOLES, run_seq, 4096},
+	{"holes_128k", WARM | HOLES, run_seq, 131072},
+	{"holes_random", WARM | HOLES, run_unaligned, 65536},
+	{"sendfile_holes", WARM | HOLES, run_sendfile, 0},
+	{"splice_holes", WARM | HOLES, run_splice, 0},
+	{"gaps", GAPS, run_seq, 65536},
+	{"sendfile_gaps", GAPS, run_sendfile, 0},
+	{"splice_gaps", GAPS, run_splice, 0},
 	/* direct: the read counters stay 0 */
 	{"direct_128k", READ, run_direct, 131072},
 	{"direct_1m", READ, run_direct, 1 << 20},
@@ -312,11 +334,15 @@ static void run_row(size_t i)
 	mapping = mmap(NULL, n_pages * PAGE, PROT_READ, MAP_SHARED, fd, 0);
 	if (mapping == MAP_FAILED)
 		die("mmap");
+	srand(1);
+	if (row->flags & HOLES)
+		punch();
 	for (uint64_t p = 0; p < n_pages; p++)
 		at_start[p] = p * PAGE < size && resident(p);
 	if (row->flags & RANDOM_ADVICE)
 		advise(POSIX_FADV_RANDOM);
-	srand(1);
+	if (row->flags & GAPS)
+		read_but_gaps();
 	row->run();
 	munmap(mapping, n_pages * PAGE);
 }
@@ -330,10 +356,11 @@ static void print_row(size_t i, bool first)
 	printf("%s{\"name\":\"%s\",\"inode\":%llu,\"device\":\"%u:%u\",\"hits\":%" PRIu64
 	       ",\"ra\":%" PRIu64 ",\"misses\":%" PRIu64 ",\"dirties\":%" PRIu64
 	       ",\"direct_reads\":%" PRIu64 ",\"direct_writes\":%" PRIu64 ",\"faults\":%" PRIu64
-	       ",\"unused\":%" PRIu64 ",\"no_split\":%s,\"dirties_known\":%s}",
+	       ",\"unused\":%" PRIu64 ",\"absent\":%" PRIu64
+	       ",\"no_split\":%s,\"dirties_known\":%s}",
 	       first ? "" : ",", rows[i].name, (unsigned long long)st.st_ino, major(st.st_dev),
 	       minor(st.st_dev), truth.hits, truth.ra, truth.misses, truth.dirties,
-	       truth.direct_reads, truth.direct_writes, truth.faults, truth.unused,
+	       truth.direct_reads, truth.direct_writes, truth.faults, truth.unused, truth.absent,
 	       truth.no_split ? "true" : "false", truth.no_dirties ? "false" : "true");
 }
 
