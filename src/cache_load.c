@@ -11,7 +11,6 @@
 #include "cache.skel.h"
 #include "cache_calls.skel.h"
 #include "lib/log.h"
-#include "trace/attach.h"
 #include "trace/collect.h"
 #include "trace/features.h"
 
@@ -89,13 +88,10 @@ static void use_program(const struct cache *c, const char *name, bool use)
 /* Its other programs, too, where the kernel may skip one. */
 static void use_turns(const struct cache *c, const char *name, bool use)
 {
-	struct bpf_program *p = find_program(c, "", name), *next;
+	struct bpf_program *p = find_program(c, "", name);
 
-	if (!p)
-		return;
-	bpf_program__set_autoload(p, use);
-	for (unsigned int turn = 1; (next = program_turn(c->obj, p, turn)); turn++)
-		bpf_program__set_autoload(next, use && feature_has(FEATURE_EVENTS_SKIPPED));
+	if (p)
+		turns_load(c->obj, p, 1, use);
 }
 
 /* What every method takes from the kernel's events, as far as it has them. */
@@ -246,42 +242,21 @@ int cache_load(struct cache *c)
 
 /* ---- attach ---- */
 
-static int keep_link(struct cache *c, struct bpf_link *link)
-{
-	int err = array_reserve(&c->links.v, &c->links.cap, c->links.n + 1, sizeof(link));
-
-	if (err)
-		bpf_link__destroy(link);
-	else
-		c->links.v[c->links.n++] = link;
-	return err;
-}
-
 static int attach_kprobe(struct cache *c, const char *name, const char *function, bool returns)
 {
 	struct bpf_program *p = find_program(c, returns ? "kretprobe_" : "kprobe_", name);
-	struct bpf_link *link = bpf_program__attach_kprobe(p, returns, function);
-	int err = link ? keep_link(c, link) : -errno;
+	int err = links_keep(&c->links, bpf_program__attach_kprobe(p, returns, function));
 
 	if (err)
 		log_error("cannot attach to '%s': %s", function, errno_name(err));
 	return err;
 }
 
-/* Of every CPU; there are no other programs of this kind. */
 static int attach_fault_starts(struct cache *c)
 {
-	struct bpf_program *p = find_program(c, "", "cache_fault_start");
-	int cpus = libbpf_num_possible_cpus(), err = MIN(cpus, 0);
-	struct bpf_link *link;
+	int err = attach_software_event(&c->links, find_program(c, "", "cache_fault_start"),
+					PERF_COUNT_SW_PAGE_FAULTS);
 
-	for (int cpu = 0; cpu < cpus && !err; cpu++) {
-		err = attach_software_event(p, PERF_COUNT_SW_PAGE_FAULTS, cpu, &link);
-		if (err == -ENODEV)
-			err = 0; /* a CPU that is off */
-		else if (!err)
-			err = keep_link(c, link);
-	}
 	if (err)
 		log_error("cannot attach to 'page-faults': %s", errno_name(err));
 	return err;
@@ -362,8 +337,7 @@ static void detach_backwards(const struct bpf_object_skeleton *s)
 /* Entries before returns: without those a call would seem to have no end. */
 void cache_detach(struct cache *c)
 {
-	while (c->links.n)
-		bpf_link__destroy(c->links.v[--c->links.n]);
+	links_drop(&c->links);
 	if (c->bpf)
 		detach_backwards(c->bpf->skeleton);
 	if (c->calls)
@@ -375,5 +349,4 @@ void cache_unload(struct cache *c)
 	cache_detach(c);
 	cache_bpf__destroy(c->bpf);
 	cache_calls_bpf__destroy(c->calls);
-	free(c->links.v);
 }

@@ -13,6 +13,7 @@
 #include "cmd_run.h"
 #include "lib/opts_common.h"
 #include "lib/snapshot.h"
+#include "trace/attach.h"
 #include "trace/tracer.h"
 #include "view/view.h"
 
@@ -41,7 +42,6 @@ struct cache_opts {
 
 extern const struct opts_spec cachestat_spec, cachetop_spec;
 
-struct bpf_link;
 struct bpf_object;
 struct cache_bpf;
 struct cache_calls_bpf;
@@ -61,11 +61,6 @@ struct cache_table {
 	uint64_t reads;
 };
 
-struct cache_links {
-	struct bpf_link **v;
-	size_t n, cap;
-};
-
 struct cache {
 	const struct cache_opts *o;
 	const struct opts_spec *spec;
@@ -76,7 +71,7 @@ struct cache {
 	struct cache_bpf *bpf;		      /* one of the two, and what both are */
 	struct cache_calls_bpf *calls;
 	struct bpf_object *obj;
-	struct cache_links links; /* of kprobes and perf events */
+	struct links links; /* of kprobes and perf events */
 	struct tracer *tracer;
 	struct view *view;
 	struct live *live; /* NULL: no live table */

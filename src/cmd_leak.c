@@ -198,6 +198,7 @@ static int open_rooms(struct leak *l, char **ret_msg)
 static void close_rooms(struct leak *l)
 {
 	probes_free(l->probes);
+	links_drop(&l->task_links);
 	leak_bpf__destroy(l->bpf);
 	view_free(l->view);
 	rank_free(l->rank);

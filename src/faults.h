@@ -15,6 +15,7 @@
 #include "faults_abi.h"
 #include "lib/snapshot.h"
 #include "sym/sym.h"
+#include "trace/attach.h"
 #include "trace/stacks.h"
 #include "trace/tracer.h"
 #include "view/rank.h"
@@ -53,8 +54,7 @@ struct faults {
 	struct faults_check *check;
 	struct faults_cell *previous; /* of the last tick, sorted by key */
 	size_t n_previous;
-	struct bpf_link **links;
-	size_t n_links, cap_links;
+	struct links links;
 	struct bpf_link *iter;	    /* of tasks or of sampled pages; or NULL */
 	uint64_t untaken;	    /* tasks that the last look at them had no memory for */
 	struct faults_cells *cells; /* NULL with --rss */

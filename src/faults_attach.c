@@ -12,14 +12,12 @@
 #include "faults.h"
 #include "faults.skel.h"
 #include "lib/log.h"
-#include "trace/attach.h"
 #include "trace/features.h"
 
 enum hook_kind {
 	HOOK_EVENT,    /* software event, see config */
 	HOOK_RAW,      /* raw tracepoint */
-	HOOK_TURNS,    /* likewise, with later programs (bpf/turns.bpf.h) */
-	HOOK_PAGES,    /* likewise, only where the kernel may skip one */
+	HOOK_TASKS,    /* likewise; two programs are needed everywhere (bpf/fault_tasks.bpf.h) */
 	HOOK_FUNCTION, /* the one of the program's section */
 };
 
@@ -54,30 +52,25 @@ static void hooks_fill(const struct faults *f, struct hook h[N_HOOKS])
 		 "minor-faults", ends && (both || o->minor)},
 		{f->bpf->progs.fault_major, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS_MAJ,
 		 "major-faults", ends && (both || o->major)},
-		{f->bpf->progs.fault_page_alloc, HOOK_PAGES, 0, "mm_page_alloc", full},
-		{f->bpf->progs.fault_page_free, HOOK_PAGES, 0, "mm_page_free", o->rss && !sampled},
+		{f->bpf->progs.fault_page_alloc, HOOK_RAW, 0, "mm_page_alloc", full},
+		{f->bpf->progs.fault_page_free, HOOK_RAW, 0, "mm_page_free", o->rss && !sampled},
 		{f->bpf->progs.fault_sample_alloc, HOOK_RAW, 0, "mm_page_alloc", sampled},
 		{f->bpf->progs.fault_sample_kernel, HOOK_RAW, 0, "page_fault_kernel",
 		 sampled && exceptions},
 		{f->bpf->progs.fault_sample_abort, HOOK_FUNCTION, 0, "do_mem_abort",
 		 sampled && aborts},
 		{f->bpf->progs.fault_signal, HOOK_RAW, 0, "signal_generate", timed && !o->rss},
-		{f->bpf->progs.fault_exit, HOOK_TURNS, 0, "sched_process_exit", true},
-		{f->bpf->progs.fault_newtask, HOOK_TURNS, 0, "task_newtask", o->common.follow},
-		{f->bpf->progs.fault_exec, HOOK_TURNS, 0, "sched_process_exec", true},
+		{f->bpf->progs.fault_exit, HOOK_TASKS, 0, "sched_process_exit", true},
+		{f->bpf->progs.fault_newtask, HOOK_TASKS, 0, "task_newtask", o->common.follow},
+		{f->bpf->progs.fault_exec, HOOK_TASKS, 0, "sched_process_exec", true},
 	};
 
 	memcpy(h, all, sizeof(all));
 }
 
-/* The program of this turn; NULL: there is none, or no need of it. */
-static struct bpf_program *later(const struct faults *f, const struct hook *h, unsigned int turn)
+static unsigned int usual_turns(const struct hook *h)
 {
-	bool wanted = feature_has(FEATURE_EVENTS_SKIPPED)
-			      ? h->kind == HOOK_TURNS || h->kind == HOOK_PAGES
-			      : h->kind == HOOK_TURNS && turn == 1;
-
-	return wanted ? program_turn(f->bpf->obj, h->prog, turn) : NULL;
+	return h->kind == HOOK_TASKS ? 2 : 1;
 }
 
 void faults_select(struct faults *f)
@@ -85,71 +78,10 @@ void faults_select(struct faults *f)
 	struct hook h[N_HOOKS];
 
 	hooks_fill(f, h);
-	for (size_t i = 0; i < N_HOOKS; i++) {
-		struct bpf_program *p = h[i].prog;
-
-		for (unsigned int turn = 1; p; p = later(f, &h[i], turn++))
-			bpf_program__set_autoload(p, h[i].wanted);
-	}
+	for (size_t i = 0; i < N_HOOKS; i++)
+		turns_load(f->bpf->obj, h[i].prog, usual_turns(&h[i]), h[i].wanted);
 	bpf_program__set_autoload(f->bpf->progs.fault_tasks, f->bpf->rodata->fault_cfg.counters);
 	bpf_program__set_autoload(f->bpf->progs.fault_pages, f->o->sample > 1);
-}
-
-static int keep_link(struct faults *f, struct bpf_link *link)
-{
-	int err = array_reserve(&f->links, &f->cap_links, f->n_links + 1, sizeof(link));
-
-	if (err) {
-		bpf_link__destroy(link);
-		return err;
-	}
-	f->links[f->n_links++] = link;
-	return 0;
-}
-
-static int attach_cpu(struct faults *f, const struct hook *h, int cpu)
-{
-	struct bpf_link *link;
-	int err = attach_software_event(h->prog, h->config, cpu, &link);
-
-	if (err)
-		return err == -ENODEV ? 0 : err; /* a CPU that is off */
-	return keep_link(f, link);
-}
-
-static int attach_every_cpu(struct faults *f, const struct hook *h)
-{
-	int cpus = libbpf_num_possible_cpus(), err = cpus < 0 ? cpus : 0;
-
-	for (int cpu = 0; cpu < cpus && !err; cpu++)
-		err = attach_cpu(f, h, cpu);
-	return err;
-}
-
-static int attach_raw_kept(struct faults *f, struct bpf_program *prog, const char *name)
-{
-	struct bpf_link *link;
-	int err = attach_raw(prog, name, &link);
-
-	return err ? err : keep_link(f, link);
-}
-
-static int attach_function(struct faults *f, struct bpf_program *prog)
-{
-	struct bpf_link *link = bpf_program__attach_trace(prog);
-	int err = libbpf_get_error(link);
-
-	return err ? err : keep_link(f, link);
-}
-
-static int attach_turns(struct faults *f, const struct hook *h)
-{
-	struct bpf_program *p = h->prog;
-	int err = 0;
-
-	for (unsigned int turn = 1; p && !err; p = later(f, h, turn++))
-		err = attach_raw_kept(f, p, h->name);
-	return err;
 }
 
 static int attach_hook(struct faults *f, const struct hook *h)
@@ -157,8 +89,10 @@ static int attach_hook(struct faults *f, const struct hook *h)
 	if (!h->wanted)
 		return 0;
 	if (h->kind == HOOK_EVENT)
-		return attach_every_cpu(f, h);
-	return h->kind == HOOK_FUNCTION ? attach_function(f, h->prog) : attach_turns(f, h);
+		return attach_software_event(&f->links, h->prog, h->config);
+	if (h->kind == HOOK_FUNCTION)
+		return links_keep(&f->links, bpf_program__attach_trace(h->prog));
+	return turns_attach(&f->links, f->bpf->obj, h->prog, usual_turns(h), h->name);
 }
 
 static int attach_hooks(struct faults *f, size_t from, size_t to)
@@ -200,9 +134,5 @@ void faults_detach(struct faults *f)
 {
 	bpf_link__destroy(f->iter);
 	f->iter = NULL;
-	while (f->n_links)
-		bpf_link__destroy(f->links[--f->n_links]);
-	free(f->links);
-	f->links = NULL;
-	f->cap_links = 0;
+	links_drop(&f->links);
 }

@@ -16,6 +16,7 @@
 #include "lib/snapshot.h"
 #include "lib/strlist.h"
 #include "sym/sym.h"
+#include "trace/attach.h"
 #include "trace/slabinfo.h"
 #include "trace/stacks.h"
 #include "trace/tables.h"
@@ -25,10 +26,7 @@
 #include "view/view.h"
 
 struct kmem_bpf;
-struct bpf_link;
 struct bpf_object;
-
-#define KMEM_MAX_PROGRAMS 29
 
 /* What the kernel keeps of a cache, with the name as the user knows it. */
 struct kmem_cache_row {
@@ -76,8 +74,7 @@ struct kmem {
 	const struct kmem_opts *o;
 	struct kmem_bpf *bpf;
 	struct tables tables;
-	struct bpf_link *links[KMEM_MAX_PROGRAMS];
-	size_t n_links;
+	struct links links;
 	struct tracer *tracer;
 	struct stacks *stacks;
 	struct symbolizer *sym;

@@ -6,7 +6,6 @@
 #include "kmem.h"
 #include "kmem.skel.h"
 #include "lib/log.h"
-#include "trace/attach.h"
 #include "trace/collect.h"
 #include "trace/features.h"
 
@@ -53,8 +52,6 @@ static const struct {
 	{"kmem_kvfree_fentry", "kmem_kvfree_kprobe", "kvfree_call_rcu"},
 };
 
-_Static_assert(2 * ARRAY_SIZE(probes) - 1 + ARRAY_SIZE(bulk_probes) == KMEM_MAX_PROGRAMS, "links");
-
 unsigned int kmem_kinds(const struct kmem_opts *o)
 {
 	static const unsigned int kinds[] = {
@@ -87,15 +84,13 @@ static bool is_chosen(const struct kmem *k, const struct kmem_probe *p)
 	return is_of_kernel(p) && p->kind & (kmem_kinds(k->o) | (k->o->user_stack ? TASK_BIT : 0));
 }
 
-static struct bpf_program *program(const struct kmem *k, const struct kmem_probe *p, bool second)
+static struct bpf_program *program(const struct kmem *k, const char *name)
 {
-	struct bpf_program *first = bpf_object__find_program_by_name(k->bpf->obj, p->program);
-
-	return second ? program_turn(k->bpf->obj, first, 1) : first;
+	return bpf_object__find_program_by_name(k->bpf->obj, name);
 }
 
 /* Each event of memory has two programs where every block counts. */
-static bool has_second(const struct kmem *k, const struct kmem_probe *p)
+static bool is_twice(const struct kmem *k, const struct kmem_probe *p)
 {
 	return k->sample == 1 && p->kind != TASK_BIT;
 }
@@ -116,29 +111,27 @@ void kmem_choose(struct kmem *k)
 	for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
 		if (!is_chosen(k, &probes[i]))
 			continue;
-		bpf_program__set_autoload(program(k, &probes[i], false), true);
-		if (has_second(k, &probes[i]))
-			bpf_program__set_autoload(program(k, &probes[i], true), true);
+		if (is_twice(k, &probes[i]))
+			turns_load(k->bpf->obj, program(k, probes[i].program), 2, true);
+		else
+			bpf_program__set_autoload(program(k, probes[i].program), true);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(bulk_probes) && kinds & SLAB_BIT; i++)
 		if (bulk_program(i))
-			bpf_program__set_autoload(
-				bpf_object__find_program_by_name(k->bpf->obj, bulk_program(i)),
-				true);
+			bpf_program__set_autoload(program(k, bulk_program(i)), true);
 	bpf_program__set_autoload(k->bpf->progs.kmem_locate, finds_pages);
 	bpf_program__set_autoload(k->bpf->progs.kmem_confirm, finds_pages);
 	bpf_program__set_autoload(k->bpf->progs.kmem_judge_batch, checks);
 }
 
-static int attach_event(struct kmem *k, const struct kmem_probe *p, bool second)
+static int attach_event(struct kmem *k, const struct kmem_probe *p)
 {
-	struct bpf_link *link = bpf_program__attach_raw_tracepoint(program(k, p, second), p->event);
-	int err = libbpf_get_error(link);
+	struct bpf_program *prog = program(k, p->program);
+	int err = is_twice(k, p) ? turns_attach(&k->links, k->bpf->obj, prog, 2, p->event)
+				 : attach_raw(&k->links, prog, p->event);
 
-	if (!err) {
-		k->links[k->n_links++] = link;
+	if (!err)
 		return 0;
-	}
 	if (p->required || k->o->what == WHAT_VMALLOC) {
 		log_error("cannot attach to the tracepoint '%s': %s", p->event, errno_name(err));
 		return err;
@@ -151,16 +144,10 @@ static int attach_event(struct kmem *k, const struct kmem_probe *p, bool second)
 static void attach_bulk(struct kmem *k)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(bulk_probes); i++) {
-		struct bpf_link *link;
+		const char *name = bulk_program(i);
 
-		if (!bulk_program(i))
-			continue;
-		link = bpf_program__attach(
-			bpf_object__find_program_by_name(k->bpf->obj, bulk_program(i)));
-		if (libbpf_get_error(link))
+		if (name && links_keep(&k->links, bpf_program__attach(program(k, name))))
 			log_debug("cannot attach to %s()", bulk_probes[i].function);
-		else
-			k->links[k->n_links++] = link;
 	}
 }
 
@@ -170,21 +157,16 @@ int kmem_attach(struct kmem *k)
 
 	if (kmem_kinds(k->o) & SLAB_BIT)
 		attach_bulk(k);
-	for (size_t i = 0; i < ARRAY_SIZE(probes) && !err; i++) {
-		if (!is_chosen(k, &probes[i]))
-			continue;
-		err = attach_event(k, &probes[i], false);
-		if (!err && has_second(k, &probes[i]))
-			err = attach_event(k, &probes[i], true);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(probes) && !err; i++)
+		if (is_chosen(k, &probes[i]))
+			err = attach_event(k, &probes[i]);
 	return err;
 }
 
 void kmem_detach(struct kmem *k)
 {
 	/* Allocations first: nothing may come that is not seen to go. */
-	while (k->n_links)
-		bpf_link__destroy(k->links[--k->n_links]);
+	links_drop(&k->links);
 }
 
 /* A free is checked later if the check works and knows its kind. */
@@ -193,22 +175,25 @@ static bool is_checked(const struct kmem *k, unsigned int kind)
 	return k->checks && kind & (SLAB_BIT | PAGES_BIT);
 }
 
+static uint64_t second_misses(const struct kmem *k, const struct bpf_program *first)
+{
+	return collect_program(program_turn(k->bpf->obj, first, 1)).misses;
+}
+
 void kmem_missed_read(const struct kmem *k, struct kmem_missed *ret)
 {
-	uint64_t stats[STAT_COUNT] = {0}, n;
+	uint64_t stats[STAT_COUNT] = {0};
 
 	*ret = (struct kmem_missed){0};
 	collect_stats(bpf_map__fd(k->bpf->maps.stats), stats, STAT_COUNT);
 	for (size_t i = 0; i < ARRAY_SIZE(probes); i++) {
-		n = collect_program(program(k, &probes[i], false)).misses;
+		struct bpf_program *first = program(k, probes[i].program);
+		uint64_t n = collect_program(first).misses;
+
 		if (probes[i].allocates)
 			ret->allocs += n;
 		else if (probes[i].kind != TASK_BIT && !is_checked(k, probes[i].kind))
-			ret->frees +=
-				has_second(k, &probes[i])
-					? MIN(n,
-					      collect_program(program(k, &probes[i], true)).misses)
-					: n;
+			ret->frees += is_twice(k, &probes[i]) ? MIN(n, second_misses(k, first)) : n;
 	}
 	ret->allocs -= MIN(ret->allocs, stats[STAT_ALLOCS_SAVED]);
 }

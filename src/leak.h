@@ -13,6 +13,7 @@
 #include "leak.skel.h"
 #include "lib/snapshot.h"
 #include "sym/sym.h"
+#include "trace/attach.h"
 #include "trace/meter.h"
 #include "trace/probes.h"
 #include "trace/tables.h"
@@ -31,6 +32,7 @@ struct leak_overhead_at {
 struct leak {
 	const struct leak_opts *o;
 	struct leak_bpf *bpf;
+	struct links task_links;
 	struct tables tables;
 	struct tracer *tracer;
 	struct probes *probes;

@@ -11,7 +11,6 @@
 #include "leak_old.skel.h"
 #include "raw_stack.h"
 #include "lib/log.h"
-#include "trace/attach.h"
 #include "trace/collect.h"
 #include "trace/features.h"
 #include "trace/sampling.h"
@@ -146,41 +145,25 @@ static int open_bpf(struct leak *l)
 	return skeleton_open(l->bpf->skeleton, skeleton_is_old(), old, old_size);
 }
 
-enum { TASK_HOOKS = 3, TASK_TURNS = 4 };
-
-/* An event of tasks and its programs (bpf/turns.bpf.h). */
+/* An event of tasks and its first program. */
 struct task_hook {
 	const char *event;
-	struct bpf_program *progs[TASK_TURNS];
-	struct bpf_link **links[TASK_TURNS];
+	struct bpf_program *first;
 	bool wanted;
 };
 
-#define TASK_HOOK(event, b, name, wanted)                                                       \
-	{                                                                                       \
-		event,                                                                          \
-			{(b)->progs.name, (b)->progs.name##_second, (b)->progs.name##_third,    \
-			 (b)->progs.name##_fourth},                                             \
-			{&(b)->links.name, &(b)->links.name##_second, &(b)->links.name##_third, \
-			 &(b)->links.name##_fourth},                                            \
-			wanted                                                                  \
-	}
+enum { TASK_HOOKS = 3, TASK_TURNS = 2 };
 
 static void task_hooks_fill(const struct leak *l, struct task_hook h[TASK_HOOKS])
 {
 	struct leak_bpf *b = l->bpf;
 	struct task_hook all[TASK_HOOKS] = {
-		TASK_HOOK("sched_process_exec", b, leak_exec, true),
-		TASK_HOOK("task_newtask", b, leak_newtask, l->o->common.follow),
-		TASK_HOOK("sched_process_exit", b, leak_exit, threads_have_slots()),
+		{"sched_process_exec", b->progs.leak_exec, true},
+		{"task_newtask", b->progs.leak_newtask, l->o->common.follow},
+		{"sched_process_exit", b->progs.leak_exit, threads_have_slots()},
 	};
 
 	memcpy(h, all, sizeof(all));
-}
-
-static size_t task_turns(void)
-{
-	return feature_has(FEATURE_EVENTS_SKIPPED) ? TASK_TURNS : 2;
 }
 
 static void select_tasks(const struct leak *l)
@@ -189,9 +172,7 @@ static void select_tasks(const struct leak *l)
 
 	task_hooks_fill(l, h);
 	for (size_t i = 0; i < TASK_HOOKS; i++)
-		for (size_t turn = 0; turn < TASK_TURNS; turn++)
-			bpf_program__set_autoload(h[i].progs[turn],
-						  h[i].wanted && turn < task_turns());
+		turns_load(l->bpf->obj, h[i].first, TASK_TURNS, h[i].wanted);
 }
 
 int leak_load(struct leak *l)
@@ -237,8 +218,7 @@ static int attach_tasks(struct leak *l)
 	for (size_t i = 0; i < TASK_HOOKS && !err; i++) {
 		if (!h[i].wanted)
 			continue;
-		for (size_t turn = 0; turn < task_turns() && !err; turn++)
-			err = attach_raw(h[i].progs[turn], h[i].event, h[i].links[turn]);
+		err = turns_attach(&l->task_links, l->bpf->obj, h[i].first, TASK_TURNS, h[i].event);
 		if (err)
 			log_error("cannot attach to '%s': %s", h[i].event, errno_name(err));
 	}

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "trace/features.h"
+
 /* What the names of an event's programs end with, the first to the last. */
 static const char *const turns[] = {"", "_second", "_third", "_fourth"};
 
@@ -55,8 +57,30 @@ int tracepoint_id(const char *category, const char *name)
 	return parse_u64(text, 1, INT32_MAX, &id) ? -EBADMSG : (int)id;
 }
 
-static int attach_event(struct bpf_program *prog, struct perf_event_attr *attr, int cpu,
-			struct bpf_link **ret)
+int links_keep(struct links *l, struct bpf_link *link)
+{
+	int err = libbpf_get_error(link);
+
+	if (err)
+		return err;
+	err = array_reserve(&l->v, &l->cap, l->n + 1, sizeof(link));
+	if (err)
+		bpf_link__destroy(link);
+	else
+		l->v[l->n++] = link;
+	return err;
+}
+
+void links_drop(struct links *l)
+{
+	while (l->n)
+		bpf_link__destroy(l->v[--l->n]);
+	free(l->v);
+	*l = (struct links){0};
+}
+
+static int attach_event(struct links *l, struct bpf_program *prog, struct perf_event_attr *attr,
+			int cpu)
 {
 	int fd = (int)syscall(SYS_perf_event_open, attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 	struct bpf_link *link;
@@ -66,22 +90,16 @@ static int attach_event(struct bpf_program *prog, struct perf_event_attr *attr, 
 		return -errno;
 	link = bpf_program__attach_perf_event(prog, fd);
 	err = libbpf_get_error(link);
-	if (err) {
+	if (err)
 		close(fd);
-		return err;
-	}
-	*ret = link;
-	return 0;
+	else
+		err = links_keep(l, link);
+	return err;
 }
 
-int attach_raw(struct bpf_program *prog, const char *name, struct bpf_link **ret)
+int attach_raw(struct links *l, struct bpf_program *prog, const char *name)
 {
-	struct bpf_link *link = bpf_program__attach_raw_tracepoint(prog, name);
-	int err = libbpf_get_error(link);
-
-	if (!err)
-		*ret = link;
-	return err;
+	return links_keep(l, bpf_program__attach_raw_tracepoint(prog, name));
 }
 
 struct bpf_program *program_turn(const struct bpf_object *obj, const struct bpf_program *first,
@@ -95,6 +113,35 @@ struct bpf_program *program_turn(const struct bpf_object *obj, const struct bpf_
 	return bpf_object__find_program_by_name(obj, name);
 }
 
+static struct bpf_program *wanted_turn(const struct bpf_object *obj,
+				       const struct bpf_program *first, unsigned int usual,
+				       unsigned int turn)
+{
+	bool wanted = turn < usual || feature_has(FEATURE_EVENTS_SKIPPED);
+
+	return wanted ? program_turn(obj, first, turn) : NULL;
+}
+
+void turns_load(const struct bpf_object *obj, struct bpf_program *first, unsigned int usual,
+		bool load)
+{
+	struct bpf_program *p = first;
+
+	for (unsigned int turn = 1; p; p = wanted_turn(obj, first, usual, turn++))
+		bpf_program__set_autoload(p, load);
+}
+
+int turns_attach(struct links *l, const struct bpf_object *obj, struct bpf_program *first,
+		 unsigned int usual, const char *name)
+{
+	struct bpf_program *p = first;
+	int err = 0;
+
+	for (unsigned int turn = 1; p && !err; p = wanted_turn(obj, first, usual, turn++))
+		err = attach_raw(l, p, name);
+	return err;
+}
+
 bool program_is_first(const struct bpf_program *prog)
 {
 	for (size_t i = 1; i < ARRAY_SIZE(turns); i++) {
@@ -106,7 +153,7 @@ bool program_is_first(const struct bpf_program *prog)
 	return true;
 }
 
-int attach_software_event(struct bpf_program *prog, uint64_t config, int cpu, struct bpf_link **ret)
+int attach_software_event(struct links *l, struct bpf_program *prog, uint64_t config)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_SOFTWARE,
@@ -115,6 +162,12 @@ int attach_software_event(struct bpf_program *prog, uint64_t config, int cpu, st
 		.sample_period = 1,
 		.disabled = 1,
 	};
+	int cpus = libbpf_num_possible_cpus(), err = MIN(cpus, 0);
 
-	return attach_event(prog, &attr, cpu, ret);
+	for (int cpu = 0; cpu < cpus && !err; cpu++) {
+		err = attach_event(l, prog, &attr, cpu);
+		if (err == -ENODEV)
+			err = 0; /* a CPU that is off */
+	}
+	return err;
 }
