@@ -98,9 +98,9 @@ def counters(pid):
 @pytest.fixture
 def trace(victim, faults, tmp_path):
     """trace(case, pages, options): (Faults, truth, (minor, major) of the kernel)."""
-    def run(case, pages, *options, name="faults_table-o2", more=(), told=(), pinned=False):
+    def run(case, pages, *options, name="faults_table-o2", more=(), told=()):
         v = victim(name, "--case", case, "--pages", pages, "--file", tmp_path / "file", *more)
-        if pinned:
+        if "--rss" in options:  # pages given back wait in batches of each processor
             os.sched_setaffinity(v.pid, {min(os.sched_getaffinity(0))})
         f = faults("-p", v.pid, *options).started()
         before = counters(v.pid)
@@ -569,8 +569,7 @@ def test_others_at_their_maps_hide_no_cause(map_readers, trace):
 
 def test_others_at_their_maps_hide_no_page(map_readers, trace):
     """Each page that is resident at the end, and no other: allocated and freed ones are seen."""
-    f, truth, _ = trace("", 0, "--rss", name="faults_rss-o2", more=("--huge", 1), told=["ends_missed"],
-                        pinned=True)  # given back, pages wait in batches of each processor
+    f, truth, _ = trace("", 0, "--rss", name="faults_rss-o2", more=("--huge", 1), told=["ends_missed"])
     unseen = f.one("losses")["ends_missed"] * os.sysconf("SC_PAGESIZE")
     rows = resident_rows(f)
     for name in [*RSS_ONE_BY_ONE, "huge"]:
