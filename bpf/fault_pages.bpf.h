@@ -2,8 +2,6 @@
 /*
  * fault_pages.bpf.h - pages that are allocated and freed. Where the kernel may skip a program
  * there are four of each (turns.bpf.h): a fault's cause, and with --rss its page, depend on it.
- * They are others than the one of all other kernels, which may lack what it takes to hold a
- * program (hold.bpf.h).
  */
 #ifndef FAULT_PAGES_BPF_H
 #define FAULT_PAGES_BPF_H
@@ -16,6 +14,19 @@ static __always_inline int page_turn(__u64 page, enum turn_event event, enum tur
 {
 	return !fault_cfg.turns || turn_taken_till(page, event, turn, FOURTH);
 }
+
+/*
+ * What is done for an event, held in later programs: these are loaded only on kernels that have
+ * what it takes (hold.bpf.h), the first ones on all.
+ */
+#define PAGE_WORK(turn, work)        \
+	do {                         \
+		if ((turn) != FIRST) \
+			hold();      \
+		work;                \
+		if ((turn) != FIRST) \
+			hold_end();  \
+	} while (0)
 
 static __always_inline void page_allocated(__u64 page, __u32 order)
 {
@@ -48,7 +59,7 @@ static __always_inline int on_page_alloc(struct bpf_raw_tracepoint_args *ctx, en
 	__u64 page = ctx->args[0];
 
 	if (page_turn(page, TURN_PAGE_ALLOC, turn) && page && ctx->args[2] & GFP_MOVABLE)
-		page_allocated(page, ctx->args[1]);
+		PAGE_WORK(turn, page_allocated(page, ctx->args[1]));
 	return 0;
 }
 
@@ -58,30 +69,11 @@ static __always_inline int on_page_free(struct bpf_raw_tracepoint_args *ctx, enu
 	__u64 page = ctx->args[0];
 
 	if (page_turn(page, TURN_PAGE_FREE, turn))
-		page_freed(page, ctx->args[1]);
+		PAGE_WORK(turn, page_freed(page, ctx->args[1]));
 	return 0;
 }
 
-TURN_PROGRAM(fault_page_alloc, mm_page_alloc, on_page_alloc, FIRST)
-TURN_PROGRAM(fault_page_free, mm_page_free, on_page_free, FIRST)
-
-static __always_inline int on_page_alloc_held(struct bpf_raw_tracepoint_args *ctx, enum turn turn)
-{
-	hold();
-	on_page_alloc(ctx, turn);
-	hold_end();
-	return 0;
-}
-
-static __always_inline int on_page_free_held(struct bpf_raw_tracepoint_args *ctx, enum turn turn)
-{
-	hold();
-	on_page_free(ctx, turn);
-	hold_end();
-	return 0;
-}
-
-TURN_PROGRAMS_OF_FOUR(fault_page_alloc_held, mm_page_alloc, on_page_alloc_held)
-TURN_PROGRAMS_OF_FOUR(fault_page_free_held, mm_page_free, on_page_free_held)
+TURN_PROGRAMS_OF_FOUR(fault_page_alloc, mm_page_alloc, on_page_alloc)
+TURN_PROGRAMS_OF_FOUR(fault_page_free, mm_page_free, on_page_free)
 
 #endif

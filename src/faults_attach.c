@@ -29,7 +29,7 @@ struct hook {
 	bool wanted;
 };
 
-#define N_HOOKS	  17
+#define N_HOOKS	  15
 #define N_FOLLOWS 2 /* at the end: those that follow processes are attached before */
 
 static void hooks_fill(const struct faults *f, struct hook h[N_HOOKS])
@@ -40,7 +40,6 @@ static void hooks_fill(const struct faults *f, struct hook h[N_HOOKS])
 	bool sampled = o->sample > 1, ends = !sampled && !f->bpf->rodata->fault_cfg.counters;
 	bool timed = o->detail != FAULTS_DETAIL_COUNT && !sampled;
 	bool full = o->detail == FAULTS_DETAIL_FULL && !o->bad && !sampled;
-	bool held = feature_has(FEATURE_EVENTS_SKIPPED), rss = o->rss && !sampled;
 	struct hook all[N_HOOKS] = {
 		{f->bpf->progs.fault_start, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS, "page-faults",
 		 timed && !exceptions && !aborts},
@@ -53,10 +52,8 @@ static void hooks_fill(const struct faults *f, struct hook h[N_HOOKS])
 		 "minor-faults", ends && (both || o->minor)},
 		{f->bpf->progs.fault_major, HOOK_EVENT, PERF_COUNT_SW_PAGE_FAULTS_MAJ,
 		 "major-faults", ends && (both || o->major)},
-		{f->bpf->progs.fault_page_alloc, HOOK_RAW, 0, "mm_page_alloc", full && !held},
-		{f->bpf->progs.fault_page_free, HOOK_RAW, 0, "mm_page_free", rss && !held},
-		{f->bpf->progs.fault_page_alloc_held, HOOK_RAW, 0, "mm_page_alloc", full && held},
-		{f->bpf->progs.fault_page_free_held, HOOK_RAW, 0, "mm_page_free", rss && held},
+		{f->bpf->progs.fault_page_alloc, HOOK_RAW, 0, "mm_page_alloc", full},
+		{f->bpf->progs.fault_page_free, HOOK_RAW, 0, "mm_page_free", o->rss && !sampled},
 		{f->bpf->progs.fault_sample_alloc, HOOK_RAW, 0, "mm_page_alloc", sampled},
 		{f->bpf->progs.fault_sample_kernel, HOOK_RAW, 0, "page_fault_kernel",
 		 sampled && exceptions},

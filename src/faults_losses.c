@@ -50,15 +50,15 @@ static const struct stat_loss common_losses[] = {
  * A program is skipped where another one runs on the CPU. These may be: what then happens in
  * an interrupt, or in our own reading of a user stack, is no fault of a process and no page
  * of one. (Were a page of a process freed so, its next use would show it: frees_missed. Of a
- * sample of pages so few more or less are missing.) Where tasks are skipped, too, there are
- * others in their place, of which later ones see what the first did not.
+ * sample of pages so few more or less are missing.) Where tasks are skipped, too, they may
+ * not: later programs see what these did not.
  */
 static bool may_miss(const struct bpf_program *p)
 {
 	const char *name = bpf_program__name(p);
 
 	return strcmp(name, "fault_sample_alloc") == 0 ||
-	       strcmp(name, "fault_page_alloc") == 0 || strcmp(name, "fault_page_free") == 0;
+	       (strncmp(name, "fault_page_", 11) == 0 && !feature_has(FEATURE_EVENTS_SKIPPED));
 }
 
 static int on_unsent(const struct fault_cell *c, void *arg)
