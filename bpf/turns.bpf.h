@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * turns.bpf.h - events that must not be missed: each has two or four programs, of which the
+ * turns.bpf.h - events that must not be missed: each has two to six programs, of which the
  * later ones do what those before were kept from. This header carries a map.
  *
  * Programs of classic tracepoints are skipped while anyone who was preempted on the CPU is in
@@ -16,7 +16,7 @@
 
 #include "common.bpf.h"
 
-enum turn { FIRST, SECOND, THIRD, FOURTH };
+enum turn { FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH };
 
 /* Numbers of events for turn_taken_till(); cache_turns.bpf.h has its own. */
 enum turn_event {
@@ -59,6 +59,11 @@ struct task_struct___turns {
 	TURN_PROGRAMS(name, event, call)               \
 	TURN_PROGRAM(name##_third, event, call, THIRD) \
 	TURN_PROGRAM(name##_fourth, event, call, FOURTH)
+
+#define TURN_PROGRAMS_OF_SIX(name, event, call)        \
+	TURN_PROGRAMS_OF_FOUR(name, event, call)       \
+	TURN_PROGRAM(name##_fifth, event, call, FIFTH) \
+	TURN_PROGRAM(name##_sixth, event, call, SIXTH)
 
 #define TURN_MARKS 65536 /* a power of two */
 

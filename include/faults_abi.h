@@ -50,7 +50,7 @@ struct fault_cfg {
 	__u32 rss_every;   /* one of this many pages; a power of two */
 	__u32 page_shift;
 	__u32 both_ends; /* minor and major: what has no END failed, what has no event was taken */
-	__u32 turns;	 /* pages have four programs each (bpf/turns.bpf.h) */
+	__u32 turns;	 /* pages have six programs each (bpf/turns.bpf.h) */
 	__u32 counters;	 /* FAULT_COUNTERS_*: what of the kernel's own is taken; 0: events */
 	__u32 pad;
 	__u64 seed; /* of the sample of pages */

@@ -12,7 +12,7 @@
 #include "trace/features.h"
 
 /* What the names of an event's programs end with, the first to the last. */
-static const char *const turns[] = {"", "_second", "_third", "_fourth"};
+static const char *const turns[] = {"", "_second", "_third", "_fourth", "_fifth", "_sixth"};
 
 /* A directory fd of tracefs, mounted or not; -errno. */
 static int tracefs_open(void)
